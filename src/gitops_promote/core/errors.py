@@ -1,0 +1,50 @@
+"""The errors a user sees. Anything else that is raised is a bug and shows its traceback."""
+
+from __future__ import annotations
+
+
+class PromoteError(Exception):
+    """A refusal or failure that repeating will not cure: what happened, where, and what to do next.
+
+    Args:
+        what: One sentence that says what is wrong, ending in a full stop.
+        fix: One sentence that says what to do next, ending in a full stop.
+        path: The file of the config repository it is about, relative to its root.
+        line: The line of that file, counted from 1.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what: str, fix: str = "", *, path: str = "", line: int = 0) -> None:
+        self.what = what
+        self.fix = fix
+        self.path = path
+        self.line = line
+        super().__init__(what)
+
+    @property
+    def where(self) -> str:
+        """The place as `path:line`, `path` or nothing."""
+        return f"{self.path}:{self.line}" if self.path and self.line else self.path
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return " ".join(part for part in (place + self.what, self.fix) if part)
+
+
+class UsageError(PromoteError):
+    """The call itself is wrong: an input is missing, unknown or malformed."""
+
+    exit_status = 2
+
+
+class RetryableError(PromoteError):
+    """A failure that may pass: planning again on a fresh head, or waiting, can succeed."""
+
+
+class MovedHeadError(RetryableError):
+    """The branch moved between reading it and pushing to it: plan again on the new head."""
+
+
+class ImageNotFoundError(PromoteError):
+    """A target doesn't hold the image; another target of the same call may."""

@@ -1,0 +1,220 @@
+"""What a promotion reports: the outputs, and the summary for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gitops_promote.core.change import Change
+from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.images import Image
+from gitops_promote.core.message import common_version
+from gitops_promote.core.plan import Plan
+
+#: GitHub takes 1 MiB of summary and of an output; a diff beyond this is cut.
+MOST_DIFF = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended. `commit` and `commit_url` are empty where nothing was pushed."""
+
+    plan: Plan
+    images: tuple[Image, ...]
+    mode: str
+    repository: str
+    branch: str
+    commit: str = ""
+    commit_url: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the config repository is another one now; in a dry run: would be."""
+        return bool(self.plan.files)
+
+    @property
+    def headline(self) -> str:
+        """One line that says how it ended."""
+        subject = self.plan.message.split("\n", 1)[0]
+        if not self.changed:
+            return f"Nothing to promote: {self.plan.reason}"
+        return f"Dry run: {subject}" if self.mode == "dry-run" else subject
+
+
+def outputs(outcome: Outcome) -> dict[str, Any]:
+    """The outputs of a call as data.
+
+    Args:
+        outcome: How it ended.
+
+    Returns:
+        Values by the outputs' names; those with several items are lists or objects.
+    """
+    plan = outcome.plan
+    deployed = _deployed(outcome)
+    return {
+        "version": common_version(image.target for image in outcome.images),
+        "tags": [str(image.target) for image in outcome.images if image.target.tag],
+        "images": deployed,
+        "changed": outcome.changed,
+        "changed-files": sorted(plan.files),
+        "diff": cut(plan.diff),
+        "commit-sha": outcome.commit,
+        "commit-url": outcome.commit_url,
+    }
+
+
+def output_texts(outcome: Outcome) -> dict[str, str]:
+    """The outputs as a step sets them.
+
+    Args:
+        outcome: How it ended.
+
+    Returns:
+        Texts by the outputs' names: a list has one item a line, an object is JSON; `json` has
+        all of them, the changes and the reason.
+    """
+    return {**{k: _text(v) for k, v in outputs(outcome).items()}, "json": to_json(outcome)}
+
+
+def to_json(outcome: Outcome) -> str:
+    """All that is known of a call, as one JSON object on one line."""
+    changes = [_change(change) for change in outcome.plan.changes]
+    return json.dumps(
+        {
+            **outputs(outcome),
+            "changes": changes,
+            "reason": outcome.plan.reason,
+            "warnings": list(outcome.plan.warnings),
+        },
+        ensure_ascii=False,
+    )
+
+
+def to_markdown(outcome: Outcome) -> str:
+    """The summary of a call.
+
+    Args:
+        outcome: How it ended.
+
+    Returns:
+        Markdown: a table old → new, where it went, the diff and the warnings.
+    """
+    plan = outcome.plan
+    parts = [f"### {_escape(outcome.headline)}", _table(plan.changes)]
+    if outcome.commit:
+        short = f"`{outcome.commit[:10]}`"
+        link = f"[{short}]({outcome.commit_url})" if outcome.commit_url else short
+        parts.append(f"Commit {link} on {_code(outcome.branch)} of {_code(outcome.repository)}.")
+    elif outcome.changed:
+        parts.append(
+            f"Nothing was written to {_code(outcome.branch)} of {_code(outcome.repository)}."
+        )
+    if plan.diff:
+        parts.append(_fenced(cut(plan.diff), "diff"))
+    parts += [f"> [!WARNING]\n> {_escape(text)}" for text in plan.warnings]
+    return "\n\n".join(parts) + "\n"
+
+
+def error_markdown(error: PromoteError) -> str:
+    """The summary of a call that failed.
+
+    Args:
+        error: Why.
+
+    Returns:
+        Markdown.
+    """
+    where = f"{_code(error.where)}: " if error.where else ""
+    lines = [f"### Nothing was promoted\n\n{where}{_prose(error.what)}", _prose(error.fix)]
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def cut(diff: str) -> str:
+    """A diff of a size that GitHub takes."""
+    if len(diff) <= MOST_DIFF:
+        return diff
+    whole_lines = diff[:MOST_DIFF].rsplit("\n", 1)[0]
+    return f"{whole_lines}\n… cut here; the commit has all of it\n"
+
+
+def _deployed(outcome: Outcome) -> dict[str, str]:
+    deployed = {image.name: str(image.target) for image in outcome.images}
+    for change in outcome.plan.changes:
+        if change.new.name:
+            deployed[change.image] = str(change.new)
+    return deployed
+
+
+def _change(change: Change) -> dict[str, str | int]:
+    return {
+        "image": change.image,
+        "file": change.path,
+        "line": change.line,
+        "key": change.key,
+        "old": str(change.old) if change.old.name else change.old.version,
+        "new": str(change.new) if change.new.name else change.new.version,
+        "old-version": change.old.version,
+        "new-version": change.new.version,
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "\n".join(map(str, value))
+    return str(value)
+
+
+def _table(changes: Sequence[Change]) -> str:
+    rows = ["| Image | Old | New | Where |", "|---|---|---|---|"]
+    for change in changes:
+        old, new = versions(change)
+        place = _code(f"{change.path}:{change.line}")
+        cells = (_code(change.image), _code(old), f"**{_code(new)}**", place)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def versions(change: Change) -> tuple[str, str]:
+    """Old and new version for people: with the names where a promotion changes the name."""
+    old, new = change.old, change.new
+    if old.name and old.name != new.name:
+        return str(old), str(new)
+    return old.version or "(none)", new.version or "(none)"
+
+
+def _code(text: str) -> str:
+    """Inline code, whatever the text holds."""
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if longest else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _fenced(text: str, language: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    newline = "" if text.endswith("\n") else "\n"
+    return f"{fence}{language}\n{text}{newline}{fence}"
+
+
+def _prose(text: str) -> str:
+    """A sentence of ours, in which backticks are meant."""
+    return re.sub(r"(?:[^`]+|`[^`]*`|`)", _escape_outside_code, text)
+
+
+def _escape_outside_code(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("`") and len(found[0]) > 1 else _escape(found[0])
+
+
+def _escape(text: str) -> str:
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    return re.sub(r"([\\`*_{}\[\]<>#|!@])", r"\\\1", text)

@@ -1,0 +1,28 @@
+"""What a plan may see of the config repository: one commit's tree, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+Kind = Literal["file", "folder", "symlink", "submodule"]
+
+
+class Snapshot(Protocol):
+    """The tree of one commit, read-only. Paths are relative to its root and parted by `/`."""
+
+    def kind(self, path: str) -> Kind | None:
+        """What stands at `path`, or None where nothing does. The root, ``""``, is a folder."""
+        ...
+
+    def paths(self) -> Iterable[str]:
+        """The path of every entry but the root, folders included, parents before children."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The content of the regular file at `path`.
+
+        Raises:
+            KeyError: No regular file stands there.
+        """
+        ...

@@ -1,0 +1,305 @@
+"""YAML as a tree of nodes that know where in the text they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from gitops_promote.core.errors import PromoteError
+
+# What may stand between a node's properties (`&anchor`, `!tag`) and its content.
+_PROPERTY = re.compile(r"!<[^>\s]*>|[!&][^\s,\[\]{}]*")
+_BLANK = re.compile(r"(?:[ \t]*(?:(?<=[ \t\r\n])#[^\r\n]*)?(?:\r\n|\r|\n))*[ \t]*")
+_COLON = re.compile(_BLANK.pattern + ":")
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A node; `start` and `end` bound its content, properties excluded, as offsets in the text."""
+
+    start: int
+    end: int
+    anchor: str | None = None
+    tag: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Scalar(Node):
+    """A scalar; `style` is empty for a plain one, else its first character: ``' " | >``."""
+
+    value: str = ""
+    style: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Mapping(Node):
+    """A mapping: its pairs in order, duplicates included."""
+
+    flow: bool = False
+    pairs: list[tuple[Node, Node]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Sequence(Node):
+    """A sequence."""
+
+    flow: bool = False
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Alias(Node):
+    """`*name`; `target` is the node that it stands for."""
+
+    target: Node | None = None
+
+
+def parse(text: str, path: str) -> list[Node | None]:
+    """Read a YAML stream.
+
+    Args:
+        text: The stream, without a byte order mark.
+        path: Its file, for messages.
+
+    Returns:
+        The root node of each document; None for an empty one.
+
+    Raises:
+        PromoteError: The text is not YAML.
+    """
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415  (start-up time)
+
+    try:
+        return _Composer(text).compose(_events(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _broken(text, path, mark.index if mark else 0, error.problem) from None
+    except YAMLError as error:
+        problem = str(error).strip().splitlines()[0]
+        raise _broken(text, path, getattr(error, "position", 0) or 0, problem) from None
+
+
+def line_of(text: str, offset: int) -> int:
+    """The line of an offset in a text, counted from 1."""
+    return len(_BREAK.findall(text, 0, offset)) + 1
+
+
+def resolve(node: Node) -> Node:
+    """The node itself, or what an alias stands for."""
+    return node.target if isinstance(node, Alias) and node.target is not None else node
+
+
+def find_pair(mapping: Mapping, key: str, *, fold: bool = False) -> tuple[Node, Node] | None:
+    """The pair of a key, merge keys left aside.
+
+    Of a key that is given twice the last one counts, as it does for kustomize and Helm.
+
+    Args:
+        mapping: Where to look.
+        key: The key's text.
+        fold: Whether upper and lower case are the same, as they are to Go's JSON decoder.
+
+    Returns:
+        Key and value, or None.
+    """
+    wanted = key.lower() if fold else key
+    for name, value in reversed(mapping.pairs):
+        name = resolve(name)
+        if isinstance(name, Scalar) and (name.value.lower() if fold else name.value) == wanted:
+            return name, value
+    return None
+
+
+def find_value(mapping: Mapping, key: str) -> Node | None:
+    """The value of a key as a reader of the data sees it: aliases and merge keys followed.
+
+    Args:
+        mapping: Where to look.
+        key: The key's text.
+
+    Returns:
+        The value, or None where neither the mapping nor one merged into it has the key.
+    """
+    queue, seen = [mapping], set[int]()
+    while queue:
+        current = queue.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        pair = find_pair(current, key)
+        if pair:
+            return resolve(pair[1])
+        queue.extend(_merged(current))
+    return None
+
+
+def _merged(mapping: Mapping) -> Iterator[Mapping]:
+    for key, value in mapping.pairs:
+        if isinstance(key, Scalar) and key.value == "<<" and not key.style:
+            value = resolve(value)
+            sources = value.items if isinstance(value, Sequence) else [value]
+            yield from (node for node in map(resolve, sources) if isinstance(node, Mapping))
+
+
+def _broken(text: str, path: str, offset: int, problem: str | None) -> PromoteError:
+    conflict = _CONFLICT.search(text)
+    if conflict:
+        return PromoteError(
+            "this line is a merge conflict's marker.",
+            "Resolve the conflict in the config repository first.",
+            path=path,
+            line=line_of(text, conflict.start()),
+        )
+    line = line_of(text, offset)
+    fix = "Correct it in the config repository first."
+    if "{{" in text:
+        fix = "It looks like a template; name the values file that it is rendered from instead."
+    return PromoteError(f"this is not valid YAML: {problem}.", fix, path=path, line=line)
+
+
+def _events(text: str) -> Iterable[Any]:
+    from ruamel.yaml import YAML  # noqa: PLC0415  (start-up time)
+
+    if _libyaml():
+        return YAML(typ="safe").parse(text)  # type: ignore[no-any-return]
+    reader = YAML(typ="safe", pure=True)
+    reader.Scanner = _tab_scanner()
+    return reader.parse(text)
+
+
+@cache
+def _libyaml() -> bool:
+    return find_spec("_ruamel_yaml") is not None
+
+
+@cache
+def _tab_scanner() -> type:
+    from ruamel.yaml.scanner import Scanner  # noqa: PLC0415  (only where libyaml is missing)
+
+    class TabScanner(Scanner):  # type: ignore[misc]
+        """Takes tabs between tokens where libyaml and go-yaml do, which the base class refuses."""
+
+        def scan_to_next_token(self) -> None:
+            while True:
+                super().scan_to_next_token()
+                if self.reader.peek() != "\t" or self.allow_simple_key:
+                    return
+                while self.reader.peek() == "\t":
+                    self.reader.forward()
+
+    return TabScanner
+
+
+class _Composer:
+    """Builds nodes from parsing events, without recursion: depth is not ours to bound."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.roots: list[Node | None] = []
+        self.anchors: dict[str, Node] = {}
+        self.stack: list[Mapping | Sequence] = []
+        self.keys: list[Node | None] = []
+
+    def compose(self, events: Iterable[Any]) -> list[Node | None]:
+        """Read the whole stream."""
+        handlers: dict[str, Callable[[Any], None]] = {
+            "DocumentStartEvent": self._start_document,
+            "ScalarEvent": self._add_scalar,
+            "AliasEvent": self._add_alias,
+            "MappingStartEvent": self._start_mapping,
+            "SequenceStartEvent": self._start_sequence,
+            "MappingEndEvent": self._end_collection,
+            "SequenceEndEvent": self._end_collection,
+        }
+        for event in events:
+            handler = handlers.get(type(event).__name__)
+            if handler:
+                handler(event)
+        return self.roots
+
+    def _start_document(self, _: Any) -> None:
+        self.anchors = {}
+        self.roots.append(None)
+
+    def _add_scalar(self, event: Any) -> None:
+        start, end = self._span(event)
+        style = event.style or ""
+        scalar = Scalar(start, end, event.anchor, _tag(event), event.value, style)
+        if not style and not event.value and event.anchor is None and event.tag is None:
+            scalar.start = scalar.end = self._empty_position(start)
+        self._add(scalar)
+
+    def _add_alias(self, event: Any) -> None:
+        target = self.anchors.get(event.anchor)
+        if target is None:
+            from ruamel.yaml.error import MarkedYAMLError  # noqa: PLC0415  (start-up time)
+
+            problem = f"there is no anchor &{event.anchor}"
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        start, end = event.start_mark.index, event.end_mark.index
+        self._add(Alias(start, end, target=target))
+
+    def _start_mapping(self, event: Any) -> None:
+        start, end = self._span(event)
+        self._open(Mapping(start, end, event.anchor, _tag(event), bool(event.flow_style)))
+
+    def _start_sequence(self, event: Any) -> None:
+        start, end = self._span(event)
+        self._open(Sequence(start, end, event.anchor, _tag(event), bool(event.flow_style)))
+
+    def _end_collection(self, event: Any) -> None:
+        self.keys.pop()
+        node = self.stack.pop()
+        children = node.items if isinstance(node, Sequence) else [v for _, v in node.pairs]
+        # The mark of a block collection's end stands behind the blank lines that follow it.
+        if node.flow:
+            node.end = event.end_mark.index
+        elif children:
+            node.end = children[-1].end
+
+    def _open(self, node: Mapping | Sequence) -> None:
+        self._add(node)
+        self.stack.append(node)
+        self.keys.append(None)
+
+    def _add(self, node: Node) -> None:
+        if node.anchor is not None:
+            self.anchors[node.anchor] = node
+        if not self.stack:
+            self.roots[-1] = node
+            return
+        parent = self.stack[-1]
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+            return
+        key, self.keys[-1] = self.keys[-1], node
+        if key is not None:
+            parent.pairs.append((key, node))
+            self.keys[-1] = None
+
+    def _span(self, event: Any) -> tuple[int, int]:
+        """The content's bounds: the parsers differ in which properties their marks include."""
+        start, end = event.start_mark.index, event.end_mark.index
+        if event.anchor is None and event.tag is None:
+            return start, end
+        limit = end if hasattr(event, "value") else len(self.text)
+        while start < limit and (found := _PROPERTY.match(self.text, start)):
+            blank = _BLANK.match(self.text, found.end())
+            start = min(blank.end() if blank else found.end(), limit)
+        return start, max(start, end)
+
+    def _empty_position(self, start: int) -> int:
+        """Where an absent value would be written: the parsers put its mark anywhere after."""
+        key = self.keys[-1] if self.keys else None
+        colon = _COLON.match(self.text, key.end) if key is not None else None
+        return colon.end() if colon else start
+
+
+def _tag(event: Any) -> str | None:
+    return str(event.tag) if event.tag is not None else None
