@@ -136,8 +136,9 @@ def set_image(document: Document, image: Image, key: str, together: frozenset[st
     """
     found = find(document, image, key)
     editor = Editor(document)
+    warnings: list[str] = []
     for slot in found:
-        _check_shared(document, slot, image, together)
+        warnings += _check_shared(document, slot, image, together)
         _update(editor, slot, image)
     edited = editor.apply()
     changes = []
@@ -153,7 +154,7 @@ def set_image(document: Document, image: Image, key: str, together: frozenset[st
                 new=after.current,
             )
         )
-    return Edited(edited, tuple(changes))
+    return Edited(edited, tuple(changes), tuple(warnings))
 
 
 def _children(path: Path, node: Mapping) -> list[tuple[Path, Node]]:
@@ -237,7 +238,9 @@ def _reference_slots(node: Mapping, children: list[tuple[Path, Node]]) -> Iterat
         if not isinstance(value, Scalar) or not spoken or path[-1] == own_name:
             continue
         reference = split_reference(value.value)
-        if reference.name and not set(value.value) & set(" \t\n{}$"):
+        # Without a tag only a key such as `image` itself tells a reference from a policy's name.
+        whole = reference.version or str(path[-1]).lower().endswith("image")
+        if whole and reference.name and not set(value.value) & set(" \t\n{}$"):
             yield Slot(path, value)
 
 
@@ -332,22 +335,26 @@ def _slot_at(document: Document, slot: Slot) -> Slot:
 
 def _check_shared(
     document: Document, slot: Slot, image: Image, together: frozenset[str]
-) -> None:
-    """Refuse to change by an anchor what another image runs."""
+) -> list[str]:
+    """Refuse to change by an anchor what other images run; only warn where it is named itself."""
     node = resolve(slot.version_node)
     if node.anchor is None:
-        return
+        return []
     allowed = {canonical_name(name) for name in together} | _names(image)
-    for other in slots(document):
-        name = other.current.name
-        if resolve(other.version_node) is not node or not name or other.path == slot.path:
-            continue
-        if canonical_name(name) not in allowed:
-            raise document.error(
-                f"`{image.name}` and `{name}` share this version by an anchor.",
-                "Promote both in one call, or give each its own value.",
-                node,
-            )
+    sharing = [other for other in slots(document) if resolve(other.version_node) is node]
+    names = dict.fromkeys(other.current.name for other in sharing if other.path != slot.path)
+    others = [f"`{name}`" for name in names if canonical_name(name) not in allowed]
+    listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+    if not others:
+        return []
+    if slot.node is node and slot.path not in [other.path for other in sharing]:
+        return [f"`{format_path(slot.path)}` is the version of {listed} too."]
+    raise document.error(
+        f"`{image.name}` shares this version by the anchor `&{node.anchor}` with {listed}.",
+        "Promote them in one call, name the anchored key itself with `#KEY`, or give each its "
+        "own value.",
+        node,
+    )
 
 
 def _update(editor: Editor, slot: Slot, image: Image) -> None:

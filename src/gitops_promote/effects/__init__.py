@@ -1,0 +1,1 @@
+"""Everything that touches the world: git, the job's environment, its outputs and summary."""

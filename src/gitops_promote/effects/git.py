@@ -1,0 +1,374 @@
+"""The config repository, by the real git command: fetch, read, commit and push, with no work tree.
+
+Everything happens in a private bare repository of one commit's depth, so neither the caller's
+checkout nor their hooks, filters and line-ending settings have a part in it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, final
+
+from gitops_promote.core.errors import PromoteError, RetryableError
+from gitops_promote.effects.git_errors import GitError, Place, explain
+from gitops_promote.effects.git_objects import Entry, Objects, Tree, parse_entries
+from gitops_promote.effects.remote import (
+    Credentials,
+    git_environment,
+    parse_url,
+    resolve_url,
+    write_ssh_files,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_promote.core.snapshot import Snapshot
+    from gitops_promote.inputs import Identity
+
+__all__ = ["ConfigRepository", "Credentials", "Head", "resolve_url"]
+
+#: The oldest git whose options are used here.
+OLDEST_GIT = (2, 25)
+
+_FOLDER = "repository.git"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A branch and the commit it stood at when it was fetched."""
+
+    branch: str
+    commit: str
+
+
+@final
+class ConfigRepository:
+    """A config repository, opened for the time of a `with` block.
+
+    What is fetched, and the private key, live in a temporary folder that only this user can read
+    and that the end of the block removes.
+
+    Args:
+        url: What `resolve_url` gives.
+        credentials: What opens it.
+        environ: The caller's environment; None: that of this process.
+        timeout: Seconds that one git command may take.
+
+    Raises:
+        UsageError: The URL has a form or transport that is not supported.
+        PromoteError: The token may not be sent to this URL, or there is no git.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        environ: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> None:
+        environ = os.environ if environ is None else environ
+        self._remote = parse_url(url)
+        self._credentials = credentials
+        self._environment = git_environment(self._remote, credentials, environ)
+        self._timeout = timeout
+        runner_temp = environ.get("RUNNER_TEMP")
+        self._parent_folder = runner_temp if runner_temp and Path(runner_temp).is_dir() else None
+        self._git = shutil.which("git", path=environ.get("PATH")) or ""
+        self._trees: dict[str, dict[str, Entry]] = {}
+        self._default_branch = ""
+        if not self._git:
+            raise PromoteError("There is no git on this machine.", _install())
+
+    def __enter__(self) -> ConfigRepository:
+        # The runner empties its own temporary folder after the job, even one that was killed.
+        self._temporary = TemporaryDirectory(prefix="gitops-promote-", dir=self._parent_folder)
+        self._folder = Path(self._temporary.name)
+        command = (self._git, f"--git-dir={_FOLDER}", "cat-file", "--batch")
+        self._objects = Objects(command, self._folder, self._environment)
+        write_ssh_files(self._credentials, self._folder)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._objects.close()
+        self._temporary.cleanup()
+
+    def fetch(self, branch: str) -> Head:
+        """Fetch the newest commit of a branch, and nothing of its history.
+
+        Args:
+            branch: Its name. Empty: the default branch of the repository.
+
+        Returns:
+            The branch and its commit.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: The repository or branch does not exist, or access is refused.
+        """
+        branch = branch or self._default_branch
+        try:
+            if (self._folder / _FOLDER).exists():
+                self._fetch_again(branch)
+            else:
+                self._clone(branch)
+        except GitError as failure:
+            if "find remote ref" in failure.own or "Remote branch" in failure.own:
+                raise self._no_branch(branch) from None
+            raise self._explain(failure, branch) from None
+        if not branch:
+            branch = self._default_branch = self._remote_head()
+        commit = self._objects.find(f"refs/heads/{branch}")
+        if not commit:
+            raise self._no_branch(branch)
+        return Head(branch, commit)
+
+    def snapshot(self, commit: str) -> Snapshot:
+        """Open the tree of a fetched commit.
+
+        Args:
+            commit: Its id.
+
+        Returns:
+            The tree; it can be read until the `with` block ends.
+
+        Raises:
+            PromoteError: There is no such commit here.
+        """
+        return Tree(self._tree(commit), self._objects)
+
+    def commit(
+        self,
+        parent: str,
+        files: Mapping[str, bytes],
+        message: str,
+        author: Identity,
+        committer: Identity,
+        *,
+        when: int | None = None,
+    ) -> str:
+        """Make a commit that writes some files, and nothing else, on top of another.
+
+        `git fast-import` takes the bytes as they are: no filter, line-ending setting, hook or
+        signing applies. The same arguments give the same commit.
+
+        Args:
+            parent: The commit to start from.
+            files: The new content by path. A file keeps its mode; a new one gets 100644.
+            message: The commit message.
+            author: Its author.
+            committer: Its committer.
+            when: The seconds since 1970 that both are dated with. None: now.
+
+        Returns:
+            The id of the new commit.
+
+        Raises:
+            ValueError: A path leaves the tree, or a symlink, folder or submodule stands there.
+            PromoteError: git could not write it, as on a full disk.
+        """
+        tree = self._tree(parent)
+        for path in files:
+            _check_writable(tree, path)
+        date = f"{int(time.time()) if when is None else when} +0000"
+        text = (message.strip("\n") + "\n").encode("utf-8", "surrogateescape")
+        stream = [
+            b"commit refs/promotion\nmark :1\n",
+            f"author {author} {date}\ncommitter {committer} {date}\n".encode(),
+            _data(text),
+            f"from {parent}\n".encode(),
+        ]
+        for path, content in sorted(files.items()):
+            mode = tree[path].mode if path in tree else "100644"
+            stream += [f"M {mode} inline ".encode(), _quoted(path), b"\n", _data(content)]
+        stream.append(b"get-mark :1\n")
+        try:
+            answer = self._run("fast-import", "--quiet", "--force", data=b"".join(stream))
+        except GitError as failure:
+            raise self._explain(failure, "") from None
+        return answer.strip()
+
+    def push(self, commit: str, head: Head) -> None:
+        """Push a commit to its branch, as a plain fast-forward.
+
+        Args:
+            commit: What `commit` returned.
+            head: The branch, as fetched.
+
+        Raises:
+            MovedHeadError: Another commit came first; nothing was changed.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: The push was refused: by protection, a hook, or for lack of access.
+        """
+        options = ["--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"]
+        options += ["--recurse-submodules=no"]
+        target = f"refs/heads/{head.branch}"
+        try:
+            self._run("push", *options, "--", self._remote.url, f"{commit}:{target}")
+        except GitError as failure:
+            error = self._explain(failure, head.branch)
+            # Where only the answer was lost, the change is in place; https may even have sent it
+            # again, and found the branch moved.
+            arrived = isinstance(error, RetryableError) and self._arrived(commit, head)
+            if not arrived:
+                raise error from None
+
+    def _clone(self, branch: str) -> None:
+        # One command makes the repository, finds the default branch and takes its commit.
+        options = ["--quiet", "--bare", "--no-local", "--depth=1", "--single-branch", "--no-tags"]
+        options += ["--template=", *([f"--branch={branch}"] if branch else [])]
+        self._run("clone", *options, "--", self._remote.url, _FOLDER, inside=False)
+
+    def _fetch_again(self, branch: str) -> None:
+        name = f"refs/heads/{branch}"
+        self._run(
+            "fetch", "--quiet", "--depth=1", "--no-tags", "--", self._remote.url, f"+{name}:{name}"
+        )
+
+    def _remote_head(self) -> str:
+        head = (self._folder / _FOLDER / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref: refs/heads/"):
+            raise PromoteError(
+                f"{self._remote.url} has no default branch.", "Name a branch in `config-ref`."
+            )
+        return head.removeprefix("ref: refs/heads/")
+
+    def _branches(self) -> dict[str, str]:
+        """The branches of the remote and their commits, asked anew."""
+        listing = self._run("ls-remote", "--heads", "--", self._remote.url, inside=False)
+        pairs = (line.split("\trefs/heads/") for line in listing.splitlines())
+        return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
+
+    def _arrived(self, commit: str, head: Head) -> bool:
+        with suppress(GitError, RetryableError):
+            return self._branches().get(head.branch) == commit
+        return False
+
+    def _no_branch(self, branch: str) -> PromoteError:
+        import difflib  # noqa: PLC0415 - only here, as it is slow to import
+
+        try:
+            branches = sorted(self._branches())
+        except GitError as failure:
+            return self._explain(failure, branch)
+        if not branches:
+            return PromoteError(
+                f"{self._remote.url} is empty: it has no commit yet.", "Push a first commit to it."
+            )
+        near = difflib.get_close_matches(branch, branches, n=10, cutoff=0.5)
+        names = list(dict.fromkeys(near + branches))
+        rest = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        listed = ", ".join(names[:10]) + rest
+        return PromoteError(
+            f"{self._remote.url} has no branch {branch}.",
+            f"Name one of these in `config-ref`: {listed}.",
+        )
+
+    def _tree(self, commit: str) -> dict[str, Entry]:
+        if commit not in self._trees:
+            try:
+                listing = self._run("ls-tree", "-r", "-t", "-z", commit)
+            except GitError as failure:
+                raise self._explain(failure, "") from None
+            self._trees[commit] = dict(parse_entries(listing))
+        return self._trees[commit]
+
+    def _run(self, command: str, *rest: str, data: bytes = b"", inside: bool = True) -> str:
+        where = (f"--git-dir={_FOLDER}",) if inside else ()
+        with subprocess.Popen(
+            (self._git, *where, command, *rest),
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # no terminal to ask on; one group to end
+        ) as process:
+            try:
+                output, messages = process.communicate(data, self._timeout)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                raise RetryableError(
+                    f"git {command} of {self._remote.url} took over {self._timeout:g} seconds.",
+                    "Run the job again; if it lasts, look at the network and the server.",
+                ) from None
+            except BaseException:
+                _end(process)
+                raise
+        redact = self._credentials.redact
+        text = output.decode("utf-8", "surrogateescape")
+        if process.returncode:
+            said = messages.decode("utf-8", "replace")
+            raise GitError(command, redact(text), redact(said), process.returncode)
+        return text
+
+    def _explain(self, failure: GitError, branch: str) -> PromoteError:
+        if failure.status == 129 and (version := self._old_version()):
+            return PromoteError(f"git {version} is too old.", _install())
+        remote, credentials = self._remote, self._credentials
+        credential, advice = "", ""
+        if remote.scheme == "ssh":
+            credential = "ssh-key" if credentials.ssh_key else "ssh client"
+            advice = "Give `ssh-key` a private key that may {0} it, such as a deploy key's."
+        elif remote.scheme != "file" and remote.takes_token(credentials):
+            credential = "token"
+            advice = "Give `token` a token that may {0} it."
+        elif remote.scheme != "file":
+            advice = f"Give `token` a token of {remote.host} that may {{0}} it."
+            if credentials.token:
+                advice += " The job's own token is for its GitHub server only."
+        access = "write to" if failure.command == "push" else "read"
+        place = Place(remote.url, remote.host, branch, credential, advice.format(access))
+        return explain(failure, place)
+
+    def _old_version(self) -> str:
+        with suppress(GitError):
+            words = self._run("version", inside=False).split()
+            version = words[2] if len(words) > 2 else ""
+            numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+            return version if numbers < OLDEST_GIT else ""
+        return ""
+
+
+def _check_writable(tree: Mapping[str, Entry], path: str) -> None:
+    parts = path.split("/")
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or "\0" in path:
+        raise ValueError(f"{path!r} is no path of a file in a git tree")
+    for end in range(1, len(parts)):
+        above = tree.get("/".join(parts[:end]))
+        if above and above.kind != "folder":
+            raise ValueError(f"{path!r} is below a {above.kind}")
+    if path in tree and tree[path].kind != "file":
+        raise ValueError(f"{path!r} is a {tree[path].kind}")
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%b\n" % (len(content), content)
+
+
+def _quoted(path: str) -> bytes:
+    # The quoting that git-fast-import(1) asks for; always, so that no name is special.
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'.encode("utf-8", "surrogateescape")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # git's helpers, such as the one for https, would outlive git itself.
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _install() -> str:
+    return "Install git {}.{} or newer on the runner.".format(*OLDEST_GIT)

@@ -1,0 +1,174 @@
+"""The promotion itself: read the config repository, plan, and deliver."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from gitops_promote.core.errors import MovedHeadError, RetryableError, UsageError
+from gitops_promote.core.images import Image
+from gitops_promote.core.plan import Plan, Request, make_plan
+from gitops_promote.core.report import Outcome
+from gitops_promote.core.source import Source
+from gitops_promote.core.tags import immutable_tag
+from gitops_promote.core.targets import parse_target
+from gitops_promote.effects.ci import GITHUB, identities, read_source
+from gitops_promote.effects.console import Console
+from gitops_promote.effects.git import ConfigRepository, Credentials, Head, resolve_url
+from gitops_promote.inputs import PREFIX, Identity, Inputs
+
+#: Seconds in which a push that others overtake is planned and tried again.
+PATIENCE = 60.0
+#: How often a server that can't be reached, or fails, is tried in all.
+TRIES = 4
+_LONGEST_PAUSE = 5.0
+
+
+def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Outcome:
+    """Promote the images of a call.
+
+    Args:
+        inputs: What is asked for.
+        environ: The environment, for the CI metadata.
+        console: Where to say what takes long.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        PromoteError: Nothing was written, and why.
+    """
+    source = read_source(environ)
+    request = _request(inputs, source)
+    author, committer = _identities(inputs, source)
+    server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
+    use_ssh = bool(inputs.ssh_key)
+    url = resolve_url(inputs.config_repository, server, source.repository, ssh=use_ssh)
+    shown = inputs.config_repository or source.repository
+    with ConfigRepository(url, _credentials(inputs, environ, server), environ) as repository:
+        delivery = _Delivery(
+            repository, request, author, committer, console, inputs.config_ref
+        )
+        head, plan, commit = delivery.run(write=inputs.promotion_mode == "push")
+    return Outcome(
+        plan=plan,
+        images=request.images,
+        mode=inputs.promotion_mode,
+        repository=shown,
+        branch=head.branch,
+        commit=commit,
+        commit_url=_commit_url(url, server, commit),
+    )
+
+
+class _Delivery:
+    """Plans on the newest head and pushes, again and again while others are faster."""
+
+    def __init__(
+        self,
+        repository: ConfigRepository,
+        request: Request,
+        author: Identity,
+        committer: Identity,
+        console: Console,
+        branch: str,
+    ) -> None:
+        self.repository = repository
+        self.request = request
+        self.author = author
+        self.committer = committer
+        self.console = console
+        self.branch = branch
+
+    def run(self, *, write: bool) -> tuple[Head, Plan, str]:
+        """Deliver; the commit is empty where nothing was to be pushed."""
+        deadline = time.monotonic() + PATIENCE
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._attempt(write=write)
+            except RetryableError as error:
+                # Half to one and a half of a pause that doubles, so that rivals part.
+                pause = min(0.1 * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311
+                gave_up = attempt >= TRIES and not isinstance(error, MovedHeadError)
+                if gave_up or time.monotonic() + pause > deadline:
+                    raise
+                self.console.say(
+                    self.console.paint(f"{error.what} Trying again in {pause:.1f} s …", "dim")
+                )
+                time.sleep(pause)
+
+    def _attempt(self, *, write: bool) -> tuple[Head, Plan, str]:
+        head = self.repository.fetch(self.branch)
+        plan = make_plan(self.repository.snapshot(head.commit), self.request)
+        if not (write and plan.files):
+            return head, plan, ""
+        commit = self.repository.commit(
+            head.commit, plan.files, plan.message, self.author, self.committer
+        )
+        self.repository.push(commit, head)
+        return head, plan, commit
+
+
+def _request(inputs: Inputs, source: Source) -> Request:
+    environments = inputs.environments or ("",)
+    targets = [
+        parse_target(line, environment, inputs.app)
+        for environment in environments
+        for line in inputs.targets
+    ]
+    return Request(
+        images=_with_tags(inputs.images, source),
+        targets=tuple(dict.fromkeys(targets)),
+        environments=inputs.environments,
+        app=inputs.app,
+        source=source,
+        message=inputs.commit_message,
+        signoff=str(_identities(inputs, source)[1]) if inputs.signoff else "",
+    )
+
+
+def _with_tags(images: tuple[Image, ...], source: Source) -> tuple[Image, ...]:
+    if all(image.tag is not None or image.digest is not None for image in images):
+        return images
+    tag = immutable_tag(source)
+    return tuple(image.with_default_tag(tag) for image in images)
+
+
+def _identities(inputs: Inputs, source: Source) -> tuple[Identity, Identity]:
+    if inputs.author and inputs.committer:
+        return inputs.author, inputs.committer
+    known = identities(source)
+    if known is None:
+        raise UsageError(
+            "Nobody is known as the commit's author.",
+            "Set author and committer, or git's user.name and user.email.",
+        )
+    return inputs.author or known[0], inputs.committer or known[1]
+
+
+def _credentials(inputs: Inputs, environ: Mapping[str, str], server: str) -> Credentials:
+    # The job's own token is a default that nobody chose: it goes to the job's server or nowhere.
+    own = inputs.token == environ.get(f"{PREFIX}JOB_TOKEN", "")
+    return Credentials(
+        token=inputs.token,
+        ssh_key=inputs.ssh_key,
+        ssh_known_hosts=inputs.ssh_known_hosts,
+        token_server=server if own else "",
+    )
+
+
+def _commit_url(url: str, server: str, commit: str) -> str:
+    """The commit's page, where the repository is on the job's GitHub server."""
+    place, web = urlsplit(url), urlsplit(server)
+    if url.startswith("git@"):
+        host, _, path = url.removeprefix("git@").partition(":")
+    else:
+        host, path = place.hostname or "", place.path
+    if not commit or not host or host != web.hostname:
+        return ""
+    return f"{server.rstrip('/')}/{path.strip('/').removesuffix('.git')}/commit/{commit}"
+
