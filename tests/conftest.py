@@ -1,0 +1,82 @@
+"""What the tests share: where things are, the tools they run, and the rule about skips."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+# Examples differ widely in size and machines in speed, so no example has a time limit.
+settings.register_profile("gitops-promote", deadline=None)
+settings.load_profile("gitops-promote")
+
+
+def find_tool(name: str) -> str | None:
+    """The path of a program, looked for beside this Python first."""
+    beside = str(Path(sys.executable).parent)
+    usual = ["/usr/sbin", "/sbin"]  # sshd is there, and not on everyone's PATH
+    return shutil.which(name, path=os.pathsep.join([beside, os.environ["PATH"], *usual]))
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Find a program by name; the test skips where there is none."""
+
+    def find(name: str) -> str:
+        return find_tool(name) or pytest.skip(f"{name} is not installed")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real files; a user's clone has none."""
+    return _shared("corpus")
+
+
+@pytest.fixture(scope="session")
+def peers() -> Path:
+    """The folder of cases that other tools publish; a user's clone has none."""
+    return _shared("peers")
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
+    return folder if folder.is_dir() else pytest.skip(f"../shared/{name} is not there")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With GITOPS_PROMOTE_NO_SKIPS, a skipped test (a missing tool) fails the run."""
+    if _skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests record, and say which were skipped where none may be."""
+    passed = terminalreporter.stats.get("passed", [])
+    figures = [text for test in passed for name, text in test.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+    for figure in sorted(figures):
+        terminalreporter.write_line(figure)
+    skips = _skips(terminalreporter.config)
+    if skips:
+        terminalreporter.section("skipped, with GITOPS_PROMOTE_NO_SKIPS set", red=True)
+    for skip in skips:
+        reason = skip.longrepr[2] if isinstance(skip.longrepr, tuple) else skip.longrepr
+        terminalreporter.write_line(f"{skip.nodeid}: {reason}")
+
+
+def _skips(config: pytest.Config) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("GITOPS_PROMOTE_NO_SKIPS") or reporter is None:
+        return []
+    return list(reporter.stats.get("skipped", []))

@@ -1,0 +1,445 @@
+"""action/run.py, the start of the action, with packages and an index made for each test."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+
+PROGRAM = """\
+import json, os, pathlib, sys, tempfile, time
+def run():
+    import alpha, beta
+    facts = {
+        "argv": sys.argv[1:], "path": sys.path, "flags": [sys.flags.isolated, sys.flags.no_site],
+        "files": [alpha.__file__, beta.__file__, json.__file__], "temp": tempfile.gettempdir(),
+        "token": os.environ.get("GITOPS_PROMOTE_TOKEN"),
+    }
+    left = pathlib.Path(tempfile.mkdtemp()) / "left"
+    left.write_text("")
+    left.chmod(0o400)
+    done, written = pathlib.Path(os.environ["FACTS"]), pathlib.Path(os.environ["FACTS"] + ".new")
+    written.write_text(json.dumps(facts))
+    try:
+        os.replace(written, done)
+        time.sleep(float(os.environ.get("SLEEP", "0")))
+    except KeyboardInterrupt:
+        done.write_text("interrupted")
+        raise
+    sys.exit(int(os.environ.get("STATUS", "0")))
+"""
+SHADOWS = ["alpha", "beta", "gitops_promote", "json", "pip", "requests", "sitecustomize", "yaml"]
+posix = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the bootstrap did."""
+
+    status: int
+    log: str
+    facts: dict[str, Any]
+
+
+class Action:
+    """A copy of the action with a program that reports what it sees, and two tiny packages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "action tree"
+        self.temp = folder / "runner temp"
+        self.workspace = folder / "workspace"
+        self.index = folder / "index"
+        self.facts = folder / "facts.json"
+        package = self.root / "src" / "gitops_promote"
+        for path in (package, self.temp, self.workspace):
+            path.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "__main__.py").write_text(PROGRAM)
+        shutil.copytree(ROOT / "action", self.root / "action")
+        lock = "".join(make_package(self.index, name) for name in ("alpha", "beta"))
+        (self.root / "action" / "requirements.txt").write_text(f"# A lock.\n{lock}")
+
+    def command(self, python: str = sys.executable) -> list[str]:
+        """The command that action.yml ends in."""
+        return [python, "-I", "-S", "-B", "-X", "utf8", str(self.root / "action" / "run.py")]
+
+    def environ(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a step."""
+        ours = {
+            "RUNNER_TEMP": str(self.temp),
+            "FACTS": str(self.facts),
+            "PIP_INDEX_URL": self.index.as_uri(),
+        }
+        clean = {name: value for name, value in os.environ.items() if name[:4] != "PIP_"}
+        return {**clean, **ours, **extra}
+
+    def run(self, python: str = sys.executable, **extra: str) -> Result:
+        """Run it to its end."""
+        done = subprocess.run(
+            self.command(python),
+            cwd=self.workspace,
+            env=self.environ(extra),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        facts = json.loads(self.facts.read_text()) if self.facts.exists() else {}
+        return Result(done.returncode, done.stdout, facts)
+
+    def left(self) -> list[Path]:
+        """What stayed behind in the runner's temporary folder."""
+        return list(self.temp.iterdir())
+
+
+def make_package(index: Path, name: str) -> str:
+    """Put a wheel in an index.
+
+    Args:
+        index: The index's folder.
+        name: The package's name.
+
+    Returns:
+        Its lines of a lock.
+    """
+    page = index / name
+    page.mkdir(parents=True)
+    wheel = page / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file, content in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(file, content)
+    (page / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def load_bootstrap() -> ModuleType:
+    """Import action/run.py, which is a script and not in a package."""
+    spec = importlib.util.spec_from_file_location("bootstrap_script", ROOT / "action" / "run.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def action(tmp_path: Path) -> Action:
+    return Action(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def bootstrap() -> ModuleType:
+    return load_bootstrap()
+
+
+def test_the_program_sees_the_standard_library_the_packages_and_itself(action: Action) -> None:
+    result = action.run(GITOPS_PROMOTE_TOKEN="made-up")
+
+    assert result.status == 0
+    assert re.fullmatch(r"Installed 2 packages in \d+\.\d s\n", result.log)
+    assert result.facts["argv"] == ["promote"]
+    assert result.facts["flags"] == [1, 1]
+    assert result.facts["token"] == "made-up"
+    *library, one, two, source = result.facts["path"]
+    assert source == str(action.root / "src")
+    assert Path(one).parent == Path(two).parent
+    assert Path(one).parent.parent == action.temp
+    assert not [path for path in library if "site-packages" in path or "dist-packages" in path]
+    assert str(action.workspace) not in library
+
+
+@pytest.mark.parametrize("status", [1, 2, 77])
+def test_the_status_of_the_program_is_the_status_of_the_step(action: Action, status: int) -> None:
+    assert action.run(STATUS=str(status)).status == status
+    assert action.left() == []
+
+
+def test_nothing_of_the_caller_shadows_the_action(action: Action) -> None:
+    for name in SHADOWS:
+        (action.workspace / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    (action.workspace / "pip.conf").write_text("[global]\nno-index = true\ntarget = elsewhere\n")
+    (action.workspace / "pyvenv.cfg").write_text("home = elsewhere\n")
+    here = str(action.workspace)
+
+    result = action.run(
+        PYTHONPATH=here,
+        PYTHONSTARTUP=str(action.workspace / "json.py"),
+        PYTHONHOME=here,
+        PYTHONUSERBASE=here,
+        PYTHONINSPECT="1",
+        PIP_CONFIG_FILE=str(action.workspace / "pip.conf"),
+        PIP_DRY_RUN="1",
+        PIP_NO_BINARY=":all:",
+        PIP_NO_INDEX="1",
+        PIP_PREFIX=here,
+        PIP_PYTHON="/nowhere/python",
+        PIP_REQUIRE_VIRTUALENV="1",
+        PIP_TARGET=here,
+        PIP_USER="1",
+    )
+
+    assert "shadowed" not in result.log
+    assert result.status == 0
+    assert not [file for file in result.facts["files"] if file.startswith(here)]
+    assert {path.stem for path in action.workspace.iterdir()} == {*SHADOWS, "pip", "pyvenv"}
+
+
+def test_the_users_own_pip_configuration_is_passed_over(action: Action, tmp_path: Path) -> None:
+    content = "[global]\nno-index = true\nuser = true\n"
+    for place in (".config/pip/pip.conf", ".pip/pip.conf", "pip/pip.ini"):
+        (tmp_path / "home" / place).parent.mkdir(parents=True)
+        (tmp_path / "home" / place).write_text(content)
+    home = str(tmp_path / "home")
+
+    assert action.run(HOME=home, USERPROFILE=home, APPDATA=home).status == 0
+
+
+def test_pip_gets_no_secret_and_no_setting_of_python(bootstrap: ModuleType, tmp_path: Path) -> None:
+    secrets = ["GITOPS_PROMOTE_TOKEN", "GITOPS_PROMOTE_SSH_KEY", "GITOPS_PROMOTE_JOB_TOKEN"]
+    others = ["GITHUB_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY"]
+    wanted = {
+        "HTTPS_PROXY": "http://proxy.example:3128",
+        "PIP_CERT": "/etc/ssl/ca.pem",
+        "PIP_INDEX_URL": "https://mirror.example/simple",
+        "SSL_CERT_FILE": "/etc/ssl/ca.pem",
+    }
+
+    environ = bootstrap.pip_environ(
+        tmp_path, {**dict.fromkeys([*secrets, *others, "PYTHONPATH", "PIP_TARGET"], "x"), **wanted}
+    )
+
+    assert not [name for name, value in environ.items() if value == "x"]
+    assert wanted.items() <= environ.items()
+
+
+def test_a_package_that_is_not_the_locked_one_is_refused(action: Action) -> None:
+    wheel = next(action.index.glob("beta/*.whl"))
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("extra.py", "")
+
+    result = action.run()
+
+    assert result.status == 1
+    assert "pip | " in result.log
+    assert "HASHES" in result.log
+    assert result.facts == {}
+    assert action.left() == []
+
+
+def test_an_index_that_cannot_be_reached_says_what_to_do(action: Action) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://someone:made-up-password@127.0.0.1:{closed.getsockname()[1]}/simple"
+        result = action.run(PIP_INDEX_URL=url, PIP_RETRIES="0")
+
+    assert result.status == 1
+    *shown, annotation = result.log.splitlines()
+    assert annotation.startswith("::error title=GitOps Promote::pip could not install")
+    assert "PIP_INDEX_URL" in annotation
+    assert shown
+    assert all(line.startswith("pip | ") for line in shown)
+    assert "made-up-password" not in result.log
+
+
+def test_temporary_files_go_with_the_private_folder(action: Action) -> None:
+    result = action.run()
+
+    assert Path(result.facts["temp"]).parent.parent == action.temp
+    assert action.left() == []
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_cancelled_program_is_interrupted_and_leaves_nothing(
+    action: Action, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(action.command(), env=action.environ({"SLEEP": "60"}))
+    wait_for(action.facts.exists)
+    process.send_signal(number)
+
+    assert process.wait(20) == 130
+    assert action.facts.read_text() == "interrupted"
+    assert action.left() == []
+
+
+@posix
+def test_a_cancelled_install_leaves_nothing(action: Action) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        process = subprocess.Popen(action.command(), env=action.environ({"PIP_INDEX_URL": url}))
+        silent.settimeout(30)
+        connections = [silent.accept(), silent.accept()]
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(20)
+        for connection, _ in connections:
+            connection.close()
+
+    assert status == 130
+    assert action.left() == []
+
+
+def test_a_python_without_pip_makes_itself_one(action: Action, tmp_path: Path) -> None:
+    if not importlib.util.find_spec("ensurepip"):
+        pytest.skip("ensurepip is not installed")
+    python = bare_python(tmp_path)
+
+    result = action.run(str(python))
+
+    assert "has no pip" in result.log
+    assert "Installed 2 packages" in result.log
+    assert result.status == 0
+    assert action.left() == []
+
+
+@posix
+def test_a_python_with_neither_pip_nor_ensurepip_says_what_to_install(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$0: No module named $3"\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    processes = bootstrap.Processes()
+
+    with pytest.raises(bootstrap.BootstrapError, match=r"python3-venv .* python-path"):
+        bootstrap.install(tmp_path, os.environ, processes)
+    processes.stop()
+
+
+def test_a_long_wait_says_what_it_waits_for(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "PATIENCE", 0.05)
+    sleep = [sys.executable, "-c", "import time; time.sleep(0.5)"]
+
+    assert bootstrap._wait(bootstrap.Processes().start(sleep, os.environ), "a nap") == 0
+    assert "Waiting for a nap ..." in capfd.readouterr().out
+
+
+def test_the_lock_is_dealt_out_whole(bootstrap: ModuleType) -> None:
+    lock = (ROOT / "action" / "requirements.txt").read_text()
+    names = re.findall(r"^([a-z][^=\s]*)==", lock, re.MULTILINE)
+
+    parts = bootstrap.requirements(lock, 2)
+
+    dealt = [re.findall(r"^([a-z][^=\s]*)==", part, re.MULTILINE) for part in parts]
+    assert sorted(dealt[0] + dealt[1]) == sorted(names)
+    assert sum(part.count("--hash=sha256:") for part in parts) == lock.count("--hash=sha256:")
+    assert {"pygithub", "ruamel-yaml", "ruamel-yaml-clib", "semver", "requests"} <= set(names)
+
+
+def test_an_older_python_is_passed_over(
+    action: Action, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    folder = pythons(tmp_path, {"python3": "#!/bin/sh\nexit 1\n", "python": real_python()})
+
+    done = run_step(tool("bash"), action, folder)
+
+    assert done.returncode == 0, done.stdout
+    assert action.facts.exists()
+
+
+@pytest.mark.parametrize(
+    ("python_path", "problem"),
+    [
+        ("", "This runner has no Python of at least 3.10 on its PATH. Install one"),
+        ("/nowhere/python3", "The input python-path names no Python of at least 3.10 that runs."),
+    ],
+)
+def test_without_a_python_the_step_says_what_to_do(
+    action: Action, tmp_path: Path, tool: Callable[[str], str], python_path: str, problem: str
+) -> None:
+    folder = pythons(tmp_path, {"python3": "#!/bin/sh\nexit 1\n"})
+
+    done = run_step(tool("bash"), action, folder, python_path)
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"::error title=GitOps Promote::{problem}")
+
+
+def test_the_input_python_path_is_the_python_that_runs(
+    action: Action, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    folder = pythons(tmp_path, {"mine": real_python(), "python3": "#!/bin/sh\nexit 1\n"})
+
+    done = run_step(tool("bash"), action, folder, str(folder / "mine"))
+
+    assert done.returncode == 0, done.stdout
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def bare_python(folder: Path) -> Path:
+    """A Python without pip."""
+    venv = folder / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def real_python() -> str:
+    """A script that is this Python under another name."""
+    return f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
+
+
+def pythons(folder: Path, scripts: Mapping[str, str]) -> Path:
+    """A folder of programs."""
+    path = folder / "pythons"
+    path.mkdir()
+    for name, script in scripts.items():
+        (path / name).write_text(script)
+        (path / name).chmod(0o755)
+    return path
+
+
+def run_step(
+    bash: str, action: Action, path: Path, python_path: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the script of action.yml's step with nothing but one folder on the PATH."""
+    script = (ROOT / "action.yml").read_text().split("      run: |\n")[1]
+    extra = {
+        "PATH": str(path),
+        "GITHUB_ACTION_PATH": str(action.root),
+        "GITOPS_PROMOTE_PYTHON_PATH": python_path,
+    }
+    return subprocess.run(
+        [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        env=action.environ(extra),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
