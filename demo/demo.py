@@ -1,0 +1,145 @@
+"""A promotion from start to end, on a config repository made for it in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gitops_promote.__main__ import main
+
+IMAGE = "ghcr.io/acme/shop"
+
+DEPLOYMENT = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  selector:
+    matchLabels: {{app: shop}}
+  template:
+    metadata:
+      labels: {{app: shop}}
+    spec:
+      containers:
+      - name: shop
+        image: {IMAGE}
+"""
+
+OVERLAY = f"""\
+# The shop in {{environment}}. Ask #team-shop before you change replicas.
+resources:
+- ../../base
+
+images:
+- name: {IMAGE}
+  newTag: 1.4.1   # set by CI
+"""
+
+VALUES = f"""\
+web:
+  replicas: 2          # enough until Black Friday
+  image:
+    repository: {IMAGE}
+    tag: "1.4.1"
+    pullPolicy: IfNotPresent
+"""
+
+
+def config_files() -> dict[str, str]:
+    """The config repository's files: three overlays on a base, and a chart's values."""
+    files = {
+        "apps/shop/base/kustomization.yaml": "resources:\n- deployment.yaml\n",
+        "apps/shop/base/deployment.yaml": DEPLOYMENT,
+    }
+    for environment in ("dev", "test", "prod"):
+        overlay = OVERLAY.format(environment=environment)
+        files[f"apps/shop/overlays/{environment}/kustomization.yaml"] = overlay
+        files[f"charts/shop/values-{environment}.yaml"] = VALUES
+    return files
+
+
+def make_config_repository(folder: Path) -> Path:
+    """Make a bare repository with one commit.
+
+    Args:
+        folder: An empty folder.
+
+    Returns:
+        The repository's path.
+    """
+    work, bare = folder / "work", folder / "deploy.git"
+    for name, text in config_files().items():
+        file = work / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    git(work, "init", "--quiet", "--initial-branch=main")
+    git(work, "add", ".")
+    git(work, "commit", "--quiet", "--message=The shop in three environments")
+    git(work, "clone", "--quiet", "--bare", ".", str(bare))
+    return bare
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as a person named Demo.
+
+    Args:
+        folder: Where to run it.
+        arguments: Its arguments.
+
+    Returns:
+        What it printed.
+    """
+    identity = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com")
+    command = ["git", *identity, "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def promote(repository: Path, *arguments: str, summary: Path) -> None:
+    """Run a promotion to dev as the command line does, and end where it fails.
+
+    Args:
+        repository: The config repository.
+        arguments: Further flags.
+        summary: The file that takes the job's summary.
+    """
+    person = "Demo <demo@example.com>"
+    flags = ["--config-repository", str(repository), "--environment", "dev"]
+    flags += ["--author", person, "--committer", person]
+    environ = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary)}
+    shown = " ".join(["gitops-promote promote --environment dev", *arguments])
+    heading(f"$ {shown}")
+    status = main(["promote", *flags, *arguments], environ)
+    if status:
+        sys.exit(status)
+
+
+def heading(text: str) -> None:
+    """Print a line that parts the demo's steps."""
+    bold = ("\x1b[1;36m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    print(f"\n{bold[0]}{text}{bold[1]}\n", flush=True)
+
+
+def run() -> None:
+    """The demo."""
+    with TemporaryDirectory(prefix="gitops-promote-demo-") as name:
+        folder = Path(name)
+        summary = folder / "summary.md"
+        repository = make_config_repository(folder)
+        print(f"A config repository with dev, test and prod: {repository}")
+        targets = ["--target", "apps/shop/overlays/{environment}"]
+        targets += ["--target", "charts/shop/values-{environment}.yaml"]
+        promote(repository, "--images", f"{IMAGE}:1.5.0", *targets, summary=summary)
+        heading("The commit")
+        print(git(repository, "log", "-1", "--stat", "--format=fuller", "main"))
+        heading("The job's summary, as Markdown")
+        print(summary.read_text(encoding="utf-8"))
+        # The same again: there is nothing to do, and that is a success.
+        promote(repository, "--images", f"{IMAGE}:1.5.0", *targets, summary=summary)
+
+
+if __name__ == "__main__":
+    run()
