@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
+SHARED = Path(os.environ.get("GITOPS_PROMOTE_SHARED") or ROOT.parent / "shared")
 
 # Examples differ widely in size and machines in speed, so no example has a time limit.
 settings.register_profile("gitops-promote", deadline=None)
@@ -39,18 +40,19 @@ def tool() -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of real files; a user's clone has none."""
-    return _shared("corpus")
+    return shared("corpus")
 
 
 @pytest.fixture(scope="session")
 def peers() -> Path:
     """The folder of cases that other tools publish; a user's clone has none."""
-    return _shared("peers")
+    return shared("peers")
 
 
-def _shared(name: str) -> Path:
+def shared(name: str) -> Path:
+    """A folder of material that isn't the project's; the test skips where it is not there."""
     folder = SHARED / name
-    return folder if folder.is_dir() else pytest.skip(f"../shared/{name} is not there")
+    return folder if folder.is_dir() else pytest.skip(f"{folder} is not there")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -60,13 +62,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures that tests record, and say which were skipped where none may be."""
-    passed = terminalreporter.stats.get("passed", [])
-    figures = [text for test in passed for name, text in test.user_properties if name == "figure"]
-    if figures:
+    """Print what tests recorded, and which were skipped where none may be.
+
+    A test records a line by `record_property("figure", LINE)`, and numbers to be added up over all
+    tests by `record_property("counts:TOPIC", {WHAT: NUMBER})`.
+    """
+    lines, totals = [], defaultdict[str, Counter[str]](Counter)
+    for test in terminalreporter.stats.get("passed", []):
+        for name, value in test.user_properties:
+            if name == "figure":
+                lines.append(value)
+            elif name.startswith("counts:"):
+                totals[name.removeprefix("counts:")].update(value)
+    for topic, counts in totals.items():
+        lines.append(f"{topic}: " + ", ".join(f"{what}: {n}" for what, n in counts.items()))
+    if lines:
         terminalreporter.section("figures")
-    for figure in sorted(figures):
-        terminalreporter.write_line(figure)
+    for line in sorted(lines):
+        terminalreporter.write_line(line)
     skips = _skips(terminalreporter.config)
     if skips:
         terminalreporter.section("skipped, with GITOPS_PROMOTE_NO_SKIPS set", red=True)

@@ -274,7 +274,7 @@ def test_both_kinds_in_one_commit_with_the_computed_tag(runner: Runner) -> None:
 
     assert job.status == 0, job.log
     sha = runner.git("rev-parse", "HEAD", cwd=runner.app).strip()
-    assert job.outputs["version"].startswith(sha[:7])
+    assert job.outputs["version"].startswith(sha[:12])
     assert len(job.outputs["changed-files"].split()) == 2
     assert runner.git("rev-parse", "main~1", cwd=runner.config).strip() == start
 

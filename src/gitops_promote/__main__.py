@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from gitops_promote.cli import environment, parse_arguments
 from gitops_promote.core.errors import PromoteError
@@ -20,6 +21,8 @@ from gitops_promote.effects.console import Console
 from gitops_promote.effects.workflow import write_outputs, write_summary
 from gitops_promote.inputs import load
 from gitops_promote.promote import promote
+
+_INTERRUPTED = 130
 
 
 def main(arguments: list[str], environ: Mapping[str, str] | None = None) -> int:
@@ -41,10 +44,17 @@ def main(arguments: list[str], environ: Mapping[str, str] | None = None) -> int:
     try:
         outcome = promote(load(environment(parsed, environ)), environ, console)
     except PromoteError as error:
-        console.fail(error)
-        write_summary(error_markdown(error), environ)
-        return error.exit_status
-    _report(outcome, parsed.format, console, environ)
+        return _fail(error, console, environ)
+    except OSError as error:
+        what = f"The machine failed, and nothing was written: {error}."
+        return _fail(PromoteError(what, "Run it again."), console, environ)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    try:
+        _report(outcome, parsed.format, console, environ)
+    except OSError as error:
+        done = "It is done" if outcome.commit else "Nothing was written"
+        return _fail(PromoteError(f"{done}, but can't be reported: {error}."), console, {})
     return 0
 
 
@@ -53,45 +63,48 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A job's or a terminal's encoding may lack what a file name or a message has.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main(sys.argv[1:]))
 
 
-def _report(
-    outcome: Outcome, style: str, console: Console, environ: Mapping[str, str]
-) -> None:
-    if style == "json":
-        print(to_json(outcome))
-    elif style == "markdown":
-        print(to_markdown(outcome), end="")
-    else:
-        _show(outcome, console)
-    for text in outcome.plan.warnings:
-        console.warn(text)
+def _fail(error: PromoteError, console: Console, environ: Mapping[str, str]) -> int:
+    with suppress(OSError):
+        console.fail(error)
+        write_summary(error_markdown(error), environ)
+    return error.exit_status
+
+
+def _report(outcome: Outcome, style: str, console: Console, environ: Mapping[str, str]) -> None:
+    # The outputs first: later steps rest on them, whatever becomes of the log.
     write_outputs(output_texts(outcome), environ)
     write_summary(to_markdown(outcome), environ)
+    if style == "json":
+        print(to_json(outcome), flush=True)
+    elif style == "markdown":
+        print(to_markdown(outcome), end="", flush=True)
+    else:
+        console.show_untrusted(_text(outcome, console))
+    for text in outcome.plan.warnings:
+        console.warn(text)
 
 
-def _show(outcome: Outcome, console: Console) -> None:
-    console.show_untrusted(console.paint(outcome.headline, "bold"))
+def _text(outcome: Outcome, console: Console) -> str:
+    paint = console.paint
+    lines = [paint(outcome.headline, "bold")]
     for change in outcome.plan.changes:
         old, new = versions(change)
-        arrow = f"{console.paint(old, 'red')} → {console.paint(new, 'green')}"
-        shown = arrow if old != new else console.paint(f"{new} (unchanged)", "dim")
-        place = console.paint(f"{change.path}:{change.line}", "dim")
-        console.say(f"  {change.image}  {shown}  {place}")
+        arrow = f"{paint(old, 'red')} → {paint(new, 'green')}"
+        shown = arrow if old != new else paint(f"{new} (unchanged)", "dim")
+        place = paint(f"{change.path}:{change.line}", "dim")
+        lines.append(f"  {paint(change.image)}  {shown}  {place}")
     if outcome.plan.diff:
-        console.say()
-        console.show_diff(outcome.plan.diff)
-        console.say()
+        lines += ["", *console.diff_lines(outcome.plan.diff), ""]
     place = f"{outcome.branch} of {outcome.repository}"
     if outcome.commit:
         where = f" {outcome.commit_url}" if outcome.commit_url else ""
-        console.say(console.paint(f"✓ Pushed {outcome.commit[:10]} to {place}.{where}", "green"))
+        lines.append(paint(f"✓ Pushed {outcome.commit[:10]} to {place}.{where}", "green"))
     elif outcome.changed:
-        console.say(f"Nothing was written to {place}.")
+        lines.append(paint(f"Nothing was written to {place}."))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

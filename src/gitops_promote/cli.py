@@ -33,6 +33,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="gitops-promote",
         description="Promote a container image to an environment the GitOps way.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -44,6 +45,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=f"Secrets are taken from the environment: {secrets}. Every input can stand there "
         "by such a name; a flag goes before it.",
         formatter_class=_Formatter,
+        # An abbreviation would become another flag's, or nobody's, with the next input.
+        allow_abbrev=False,
     )
     _add_inputs(promote)
     return parser.parse_args(arguments)
@@ -89,7 +92,7 @@ def _add_flag(group: argparse._ArgumentGroup, item: Input) -> None:
     text = item.help.replace("%", "%%").replace("`", "")
     if default:
         text += f" (default: {default.replace('%', '%%').replace('`', '')})"
-    flag, target = f"--{item.name}", _attribute(item)
+    flag, target = item.flag, _attribute(item)
     if item.many:
         group.add_argument(flag, dest=target, action="append", metavar="ITEM", help=text)
     elif item.choices == ("true", "false"):

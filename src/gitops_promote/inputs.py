@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Image, parse_image
+from gitops_promote.core.message import check_template
 
 #: Every input reaches the program as an environment variable of this prefix.
 PREFIX = "GITOPS_PROMOTE_"
@@ -35,6 +36,11 @@ class Input:
     def variable(self) -> str:
         """The environment variable that carries the input."""
         return PREFIX + self.name.upper().replace("-", "_")
+
+    @property
+    def flag(self) -> str:
+        """What gives the input on a command line: a flag, or of a secret the variable."""
+        return self.variable if self.secret else f"--{self.name}"
 
 
 INPUTS = (
@@ -176,8 +182,9 @@ def load(environ: Mapping[str, str]) -> Inputs:
     """
     values = {item.name: _value(item, environ) for item in INPUTS}
     lists = {item.name: _items(item, values[item.name]) for item in INPUTS if item.many}
-    _require(lists["images"], "images", "Name the image, such as ghcr.io/acme/shop.")
-    _require(lists["target"], "target", "Name what to edit, such as apps/shop/overlays/dev.")
+    _require(lists["images"], "images", "Name the image to promote, such as `ghcr.io/acme/shop`.")
+    _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
+    check_template(values["commit-message"])
     return Inputs(
         images=_images(lists["images"]),
         app=_plain_name("app", values["app"]),
@@ -204,7 +211,7 @@ def _value(item: Input, environ: Mapping[str, str]) -> str:
         value = value.strip()
         if value not in item.choices:
             allowed = " or ".join(f"`{choice}`" for choice in item.choices)
-            raise UsageError(f"Input {item.name} is `{value}`.", f"It must be {allowed}.")
+            raise UsageError(f"Input `{item.name}` is `{value}`.", f"It must be {allowed}.")
     return value
 
 
@@ -215,7 +222,7 @@ def _items(item: Input, value: str) -> list[str]:
 
 def _require(items: list[str], name: str, fix: str) -> None:
     if not items:
-        raise UsageError(f"Input {name} is missing.", fix)
+        raise UsageError(f"Input `{name}` (`--{name}`) is missing.", fix)
 
 
 def _images(items: list[str]) -> tuple[Image, ...]:
@@ -224,7 +231,7 @@ def _images(items: list[str]) -> tuple[Image, ...]:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
-                f"Input images names `{name}` {names.count(name)} times.",
+                f"Input `images` names `{name}` {names.count(name)} times.",
                 "Name each image once.",
             )
     return tuple(images)
@@ -234,7 +241,7 @@ def _plain_name(name: str, value: str) -> str:
     value = value.strip()
     if value and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/ -]*", value):
         raise UsageError(
-            f"Input {name} has the name `{value}`.",
+            f"Input `{name}` has the name `{value}`.",
             "Use letters, digits, spaces, `_`, `.`, `-` and `/`, and start with a letter or digit.",
         )
     return value
@@ -243,9 +250,14 @@ def _plain_name(name: str, value: str) -> str:
 def _branch(value: str) -> str:
     # The rules of git-check-ref-format that a branch's name can break.
     branch = value.removeprefix("refs/heads/")
-    wrong = re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-./]|[./]$|\.lock(?:/|$)", branch)
-    if branch and (wrong or branch == "@"):
-        raise UsageError(f"Input config-ref is `{value}`.", "It must be a branch's name.")
+    wrong = re.search(
+        r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/]|[./]$|(?:^|/)\.|\.lock(?:/|$)", branch
+    )
+    if branch and (wrong or branch == "@" or branch.startswith("refs/")):
+        raise UsageError(
+            f"Input `config-ref` is `{value}`, which is no branch's name.",
+            "Name a branch, such as `main`; empty, it is the repository's default branch.",
+        )
     return branch
 
 
@@ -255,7 +267,7 @@ def _identity(name: str, value: str) -> Identity | None:
     match = re.fullmatch(r"\s*([^<>\x00-\x1f]*[^<>\s\x00-\x1f])\s*<([^<>\s]+@[^<>\s]+)>\s*", value)
     if not match:
         raise UsageError(
-            f"Input {name} is `{value.strip()}`.",
+            f"Input `{name}` is `{value.strip()}`, which git can't take for a person.",
             "Write it as `Name <email@example.com>`.",
         )
     return Identity(match[1], match[2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -24,6 +23,8 @@ PATIENCE = 60.0
 #: How often a server that can't be reached, or fails, is tried in all.
 TRIES = 4
 _LONGEST_PAUSE = 5.0
+#: Stands for the author of a commit that isn't made.
+_NOBODY = Identity("", "")
 
 
 def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Outcome:
@@ -41,22 +42,20 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
         PromoteError: Nothing was written, and why.
     """
     source = read_source(environ)
-    request = _request(inputs, source)
-    author, committer = _identities(inputs, source)
+    write = inputs.promotion_mode == "push"
+    author, committer = _identities(inputs, source, environ, needed=write or inputs.signoff)
+    request = _request(inputs, source, committer)
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
     use_ssh = bool(inputs.ssh_key)
     url = resolve_url(inputs.config_repository, server, source.repository, ssh=use_ssh)
-    shown = inputs.config_repository or source.repository
     with ConfigRepository(url, _credentials(inputs, environ, server), environ) as repository:
-        delivery = _Delivery(
-            repository, request, author, committer, console, inputs.config_ref
-        )
-        head, plan, commit = delivery.run(write=inputs.promotion_mode == "push")
+        delivery = _Delivery(repository, request, author, committer, console, inputs.config_ref)
+        head, plan, commit = delivery.run(write=write)
     return Outcome(
         plan=plan,
         images=request.images,
         mode=inputs.promotion_mode,
-        repository=shown,
+        repository=inputs.config_repository or source.repository,
         branch=head.branch,
         commit=commit,
         commit_url=_commit_url(url, server, commit),
@@ -91,14 +90,15 @@ class _Delivery:
             try:
                 return self._attempt(write=write)
             except RetryableError as error:
+                from random import uniform  # noqa: PLC0415  (slow to import, rarely needed)
+
                 # Half to one and a half of a pause that doubles, so that rivals part.
-                pause = min(0.1 * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311
+                pause = min(0.1 * 2**attempt, _LONGEST_PAUSE) * uniform(0.5, 1.5)  # noqa: S311
                 gave_up = attempt >= TRIES and not isinstance(error, MovedHeadError)
                 if gave_up or time.monotonic() + pause > deadline:
                     raise
-                self.console.say(
-                    self.console.paint(f"{error.what} Trying again in {pause:.1f} s …", "dim")
-                )
+                text = f"{error.what} Trying again in {pause:.1f} s …"
+                self.console.show_untrusted(self.console.paint(text, "dim"))
                 time.sleep(pause)
 
     def _attempt(self, *, write: bool) -> tuple[Head, Plan, str]:
@@ -113,7 +113,7 @@ class _Delivery:
         return head, plan, commit
 
 
-def _request(inputs: Inputs, source: Source) -> Request:
+def _request(inputs: Inputs, source: Source, committer: Identity) -> Request:
     environments = inputs.environments or ("",)
     targets = [
         parse_target(line, environment, inputs.app)
@@ -127,7 +127,7 @@ def _request(inputs: Inputs, source: Source) -> Request:
         app=inputs.app,
         source=source,
         message=inputs.commit_message,
-        signoff=str(_identities(inputs, source)[1]) if inputs.signoff else "",
+        signoff=str(committer) if inputs.signoff else "",
     )
 
 
@@ -138,15 +138,20 @@ def _with_tags(images: tuple[Image, ...], source: Source) -> tuple[Image, ...]:
     return tuple(image.with_default_tag(tag) for image in images)
 
 
-def _identities(inputs: Inputs, source: Source) -> tuple[Identity, Identity]:
+def _identities(
+    inputs: Inputs, source: Source, environ: Mapping[str, str], *, needed: bool
+) -> tuple[Identity, Identity]:
     if inputs.author and inputs.committer:
         return inputs.author, inputs.committer
-    known = identities(source)
+    known = identities(source, environ)
     if known is None:
-        raise UsageError(
-            "Nobody is known as the commit's author.",
-            "Set author and committer, or git's user.name and user.email.",
-        )
+        if needed:
+            raise UsageError(
+                "Nobody is known as the commit's author and committer.",
+                "Set the inputs `author` and `committer` (`--author`, `--committer`), or "
+                "`git config user.name` and `user.email`.",
+            )
+        known = _NOBODY, _NOBODY
     return inputs.author or known[0], inputs.committer or known[1]
 
 
@@ -166,9 +171,12 @@ def _commit_url(url: str, server: str, commit: str) -> str:
     place, web = urlsplit(url), urlsplit(server)
     if url.startswith("git@"):
         host, _, path = url.removeprefix("git@").partition(":")
+        known = host == web.hostname
     else:
-        host, path = place.hostname or "", place.path
-    if not commit or not host or host != web.hostname:
+        path = place.path
+        # Another port of the host is another server, but ssh has its own port.
+        known = bool(place.hostname) and place.hostname == web.hostname
+        known = known and (place.scheme == "ssh" or place.port == web.port)
+    if not commit or not known:
         return ""
     return f"{server.rstrip('/')}/{path.strip('/').removesuffix('.git')}/commit/{commit}"
-

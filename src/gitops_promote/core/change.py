@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitops_promote.core.images import Reference
-from gitops_promote.core.splice import Document
+from gitops_promote.core.yaml.document import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 # The name that is looked for may be a placeholder in a base (`IMAGE`, `app-image`), so it is
 # held only to what can stand in a reference at all.
-_PLACEHOLDER = re.compile(r"[A-Za-z0-9$_{][A-Za-z0-9._/:${}-]*", re.ASCII)
+_PLACEHOLDER = re.compile(r"(?!.*//)[A-Za-z0-9$_{][A-Za-z0-9._/:${}-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ def parse_image(item: str) -> Image:
     image = Image(name, value, tag, digest) if equals else Image(value, None, tag, digest)
     _check_names(image, item)
     if image.tag is not None and image.tag != KEEP:
-        check_tag(image.tag, f"images item `{item}`")
+        check_tag(image.tag, f"Item `{item}` of `images`")
     if image.digest is not None and image.digest != KEEP:
-        check_digest(image.digest, f"images item `{item}`")
+        check_digest(image.digest, f"Item `{item}` of `images`")
     return image
 
 
@@ -179,7 +179,10 @@ def check_tag(tag: str, origin: str) -> None:
     if not tag:
         problem, fix = "has an empty tag", "Give a tag after the colon, or leave both out."
     elif len(tag) > 128:
-        problem, fix = f"has a tag of {len(tag)} characters", "Registries allow at most 128."
+        problem, fix = (
+            f"has a tag of {len(tag)} characters",
+            "Registries allow at most 128: give a shorter one.",
+        )
     else:
         problem = f"has the tag `{tag}`, which no registry accepts"
         fix = "Use letters, digits, `_`, `.` and `-`, and start with none of the last two."
@@ -205,7 +208,7 @@ def check_digest(digest: str, origin: str) -> None:
         return
     raise UsageError(
         f"{origin} has the digest `{digest}`, which is malformed.",
-        "A digest is `sha256:` and 64 hexadecimal digits.",
+        "Write it as `sha256:` and 64 hexadecimal digits.",
     )
 
 
@@ -221,12 +224,12 @@ def _split(value: str) -> tuple[str, str | None, str | None]:
 def _check_names(image: Image, item: str) -> None:
     if not _PLACEHOLDER.fullmatch(image.name):
         raise UsageError(
-            f"images item `{item}` has no valid image name.",
-            "Write NAME[=NEW_NAME][:TAG][@DIGEST], such as ghcr.io/acme/shop:1.2.3.",
+            f"Item `{item}` of `images` has no valid image name.",
+            "Write it as `NAME[=NEW_NAME][:TAG][@DIGEST]`, such as `ghcr.io/acme/shop:1.2.3`.",
         )
     new = image.new_name
     if new is not None and new != KEEP and not _REPOSITORY.fullmatch(new):
         raise UsageError(
-            f"images item `{item}` has the new name `{new}`, which is not a repository.",
-            "Write it as ghcr.io/acme/shop: lower case, without tag or scheme.",
+            f"Item `{item}` of `images` has the new name `{new}`, which is not a repository.",
+            "Write it like `ghcr.io/acme/shop`: in lower case, without tag or scheme.",
         )

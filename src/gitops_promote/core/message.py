@@ -10,7 +10,20 @@ from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Reference
 from gitops_promote.core.source import Source
 
+#: What a `commit-message` may have filled in.
+PLACEHOLDERS = (
+    "app",
+    "environment",
+    "images",
+    "version",
+    "old-version",
+    "source-commit",
+    "source-repository",
+)
+
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+# Lines that end a message for git-am(1), git-interpret-trailers(1) and git-commit(1).
+_END_OF_MESSAGE = re.compile(r"^(?:---(?=\s|$)|\S -{24} >8 -{24}$)", re.MULTILINE)
 _MOST_NAMES = 3
 
 
@@ -40,19 +53,33 @@ def compose(
     Raises:
         UsageError: The template has a placeholder that is none of ours.
     """
-    names = list(dict.fromkeys(_short(change.new.name or change.image) for change in changes))
+    full_names = dict.fromkeys(change.new.name or change.image for change in changes)
     version = common_version(change.new for change in changes)
     values = {
         "app": app,
         "environment": ", ".join(environments),
-        "images": ", ".join(dict.fromkeys(c.new.name or c.image for c in changes)),
+        "images": ", ".join(full_names),
         "version": version,
         "old-version": common_version(change.old for change in changes),
         "source-commit": source.commit,
         "source-repository": source.repository,
     }
-    text = _fill(template, values) if template else _subject(names, version, environments)
-    return f"{text.strip()}\n\n{_trailers(changes, environments, app, source, signoff)}\n"
+    names = list(dict.fromkeys(map(_short, full_names)))
+    text = _fill(template, values).strip() or _subject(names, version, environments)
+    text = _END_OF_MESSAGE.sub(r" \g<0>", text)
+    return f"{text}\n\n{_trailers(changes, environments, app, source, signoff)}\n"
+
+
+def check_template(template: str) -> None:
+    """Refuse a `commit-message` that can't be filled in.
+
+    Args:
+        template: The input.
+
+    Raises:
+        UsageError: It has a placeholder that is none of ours.
+    """
+    _fill(template, dict.fromkeys(PLACEHOLDERS, ""))
 
 
 def common_version(references: Iterable[Reference]) -> str:
@@ -66,7 +93,7 @@ def _subject(names: list[str], version: str, environments: Sequence[str]) -> str
     listed = ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
     to = f" to {_short_version(version)}" if version else ""
     where = f" in {', '.join(environments)}" if environments else ""
-    return f"Promote {listed}{to}{where}"
+    return _one_line(f"Promote {listed}{to}{where}")
 
 
 def _short(name: str) -> str:
@@ -75,7 +102,7 @@ def _short(name: str) -> str:
 
 def _short_version(version: str) -> str:
     """A version that fits on a subject line: the digest cut to what tells it apart."""
-    tag, at, digest = version.partition("@")
+    tag, at, _ = version.partition("@")
     if at:
         return tag
     return version[:19] if ":" in version else version
@@ -88,11 +115,11 @@ def _fill(template: str, values: dict[str, str]) -> str:
             return found[0][0]
         if name not in values:
             raise UsageError(
-                f"Input commit-message has the placeholder `{{{name}}}`.",
-                f"There are {', '.join(f'`{{{known}}}`' for known in values)}; "
+                f"Input `commit-message` has the placeholder `{{{name}}}`, which is unknown.",
+                f"The placeholders are {', '.join(f'`{{{known}}}`' for known in PLACEHOLDERS)}; "
                 "a brace itself is written twice.",
             )
-        return values[name]
+        return _one_line(values[name])
 
     return _PLACEHOLDER.sub(value, template)
 
@@ -111,7 +138,11 @@ def _trailers(
     lines += [f"Source-Commit: {source.commit_url}"] if source.commit_url else []
     lines += [f"Source-Run: {source.run_url}"] if source.run_url else []
     lines += [f"Signed-off-by: {signoff}"] if signoff else []
-    return "\n".join(re.sub(r"[\x00-\x1f\x7f]+", " ", line) for line in lines)
+    return "\n".join(map(_one_line, lines))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
 
 
 def _promoted(change: Change) -> str:

@@ -7,20 +7,20 @@ on the new head, not merged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from posixpath import dirname
 
 from gitops_promote.core.change import Change
 from gitops_promote.core.diff import diff_file
-from gitops_promote.core.errors import ImageNotFoundError
+from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image
-from gitops_promote.core.kustomize import matching
+from gitops_promote.core.kinds.kustomize import matching
+from gitops_promote.core.kinds.overlay import Overlays
 from gitops_promote.core.message import compose
-from gitops_promote.core.overlay import images_used
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.source import Source
-from gitops_promote.core.splice import Document
 from gitops_promote.core.targets import Located, Target, edit, locate
+from gitops_promote.core.yaml.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +78,45 @@ class _Planner:
     def __init__(self, snapshot: Snapshot, request: Request) -> None:
         self.snapshot = snapshot
         self.request = request
+        self.originals: dict[str, Document] = {}
         self.documents: dict[str, Document] = {}
-        self.before: dict[str, bytes] = {}
         self.changes: list[Change] = []
         self.warnings: dict[str, None] = {}
-        self.used: dict[str, frozenset[str] | None] = {}
+        self.overlays = Overlays(snapshot, self._original)
+        self.edited: list[tuple[Located, Image]] = []
         self.missed: list[tuple[Located, Image, ImageNotFoundError]] = []
 
     def run(self) -> None:
         """Promote each image where it is known; where it is known nowhere, add it or refuse."""
-        places = [place for target in self.request.targets for place in self._locate(target)]
-        places = list({(place.path, place.target.key): place for place in places}.values())
+        places = self._places()
+        images = self.request.images
         for place in places:
-            for image in self.request.images:
+            for image in images:
                 if place.kind == "helm" or self._is_known(place, image):
                     self._edit(place, image)
-        for image in self.request.images:
-            if not any(change.image == image.name for change in self.changes):
+        for place in places:
+            # An overlay that is named, and of which nothing else can be told, is meant.
+            named = place.kind == "kustomize" and not place.target.is_pattern
+            if named and not self._is_touched(place) and self._used(place) is None:
+                for image in images:
+                    self._edit(place, image)
+        for image in images:
+            if not any(done is image for _, done in self.edited):
                 self._introduce(places, image)
         for place in places:
             self._check_touched(place)
+        self._settle()
 
     def plan(self) -> Plan:
         """Put the outcome together."""
         request = self.request
-        files = {p: d.encode() for p, d in self.documents.items() if d.encode() != self.before[p]}
-        touched = [change for change in self.changes if change.path in files]
+        before = {path: self.snapshot.read(path) for path in self.documents}
+        after = {path: document.encode() for path, document in self.documents.items()}
+        files = {path: after[path] for path in sorted(after) if after[path] != before[path]}
+        changed = [change for change in self.changes if change.old != change.new]
         message = compose(
             request.message,
-            [change for change in touched if change.old != change.new] or touched or self.changes,
+            changed or self.changes,
             request.environments,
             request.app,
             request.source,
@@ -115,32 +125,41 @@ class _Planner:
         return Plan(
             files=files,
             changes=tuple(self.changes),
-            diff="".join(diff_file(p, self.before[p], files[p]) for p in sorted(files)),
+            diff="".join(diff_file(path, before[path], files[path]) for path in files),
             message=message,
             warnings=tuple(self.warnings),
             reason="" if files else self._reason(),
         )
 
-    def _locate(self, target: Target) -> list[Located]:
-        return locate(self.snapshot, target)
+    def _places(self) -> list[Located]:
+        """The places of all targets, each once; one that is named goes before a glob's match."""
+        places: dict[tuple[str, str], Located] = {}
+        for target in self.request.targets:
+            for place in locate(self.snapshot, target, self._original):
+                known = places.get((place.path, target.key))
+                if known is None or known.target.is_pattern:
+                    places[place.path, target.key] = place
+        return list(places.values())
+
+    def _original(self, path: str) -> Document:
+        if path not in self.originals:
+            self.originals[path] = Document.parse(self.snapshot.read(path), path)
+        return self.originals[path]
 
     def _document(self, path: str) -> Document:
-        if path not in self.documents:
-            self.before[path] = self.snapshot.read(path)
-            self.documents[path] = Document.parse(self.before[path], path)
-        return self.documents[path]
+        return self.documents.get(path) or self._original(path)
 
     def _is_known(self, place: Located, image: Image) -> bool:
-        """Whether an overlay has an entry for the image, or may need one."""
+        """Whether an overlay has an entry for the image, or is seen to use it."""
         if matching(self._document(place.path), image):
             return True
-        used = self._used(place.path)
-        return used is None or image.name in used
+        return image.name in (self._used(place) or ())
 
-    def _used(self, path: str) -> frozenset[str] | None:
-        if path not in self.used:
-            self.used[path] = images_used(self.snapshot, path)
-        return self.used[path]
+    def _used(self, place: Located) -> frozenset[str] | None:
+        return self.overlays.images_used(place.path)
+
+    def _is_touched(self, place: Located) -> bool:
+        return any(done is place for done, _ in self.edited)
 
     def _edit(self, place: Located, image: Image) -> None:
         document = self._document(place.path)
@@ -150,10 +169,14 @@ class _Planner:
             self.missed.append((place, image, error))
             return
         self.documents[place.path] = edited.document
-        self.changes.extend(edited.changes)
+        self.edited.append((place, image))
+        known = {(change.image, change.path, change.key) for change in self.changes}
+        # A place that two targets lead to is reported as the first one found it.
+        new = [c for c in edited.changes if (c.image, c.path, c.key) not in known]
+        self.changes.extend(new)
         warnings = [f"{place.path}: {text}" for text in edited.warnings]
         if place.kind == "kustomize":
-            warnings += self._unused(place.path, image)
+            warnings += self._unused(place, image)
         self.warnings.update(dict.fromkeys(warnings))
 
     def _together(self, image: Image) -> frozenset[str]:
@@ -162,27 +185,32 @@ class _Planner:
         same = [other for other in same if other.target.version == image.target.version]
         return frozenset(name for other in same for name in (other.name, other.deployed_name))
 
-    def _unused(self, path: str, image: Image) -> list[str]:
-        used = self._used(path)
+    def _unused(self, place: Located, image: Image) -> list[str]:
+        path, used = place.path, self._used(place)
         names = [entry.name for entry in matching(self._document(path), image)]
         if used is None or used & set(names):
             return []
         listed = ", ".join(f"`{name}`" for name in sorted(used)[:5]) or "none"
-        return [
+        text = (
             f"{path}: no resource of this overlay uses `{names[0]}`, so kustomize ignores its "
-            f"entry. The overlay's images: {listed}."
-        ]
+            f"entry. The images of its resources: {listed}."
+        )
+        return [text]
 
     def _introduce(self, places: list[Located], image: Image) -> None:
+        """Give overlays an entry for an image that none has or uses."""
         overlays = [place for place in places if place.kind == "kustomize"]
-        overlays = [place for place in overlays if not place.target.is_pattern] or overlays
+        named = [place for place in overlays if not place.target.is_pattern]
+        if not named and len(places) > 1:
+            raise _found_nowhere(image, places)
         if not overlays:
-            raise next(error for _, missed, error in self.missed if missed is image)
-        for place in overlays:
+            raise next(error for _, of, error in self.missed if of is image)
+        for place in named or overlays:
             self._edit(place, image)
 
     def _check_touched(self, place: Located) -> None:
-        if place.target.is_pattern or any(change.path == place.path for change in self.changes):
+        """Tell where a target that is named, not only matched, was left as it is."""
+        if place.target.is_pattern or self._is_touched(place):
             return
         for missed, _, error in self.missed:
             if missed is place:
@@ -191,10 +219,43 @@ class _Planner:
             f"{place.path}: this overlay uses none of the images; nothing was changed there."
         ] = None
 
+    def _settle(self) -> None:
+        """Make sure that every image has what it asked for, and take the lines as they are now.
+
+        What one image was given, another of the same call can take away, and its new lines move
+        those of the others.
+        """
+        lines = {}
+        for place, image in self.edited:
+            document = self.documents[place.path]
+            again = edit(place, document, image, self._together(image))
+            if again.document.text != document.text:
+                raise PromoteError(
+                    f"`{image.name}` and another image of this call are meant for one place here.",
+                    "Promote them one after the other, or name each one's place by `#KEY`.",
+                    path=place.path,
+                    line=again.changes[0].line,
+                )
+            lines.update({(c.image, c.path, c.key): c.line for c in again.changes})
+        known = ((change, (change.image, change.path, change.key)) for change in self.changes)
+        self.changes = [replace(change, line=lines.get(key, change.line)) for change, key in known]
+
     def _reason(self) -> str:
         where = ", ".join(self.request.environments) or ", ".join(
             dict.fromkeys(dirname(change.path) or change.path for change in self.changes)
         )
-        names = ", ".join(dict.fromkeys(str(change.new) for change in self.changes))
-        return f"{where} already has {names}."
+        parts = dict.fromkeys(
+            str(change.new) if change.new.name else f"{change.image} {change.new.version}"
+            for change in self.changes
+        )
+        return f"{where} already has {', '.join(parts)}."
 
+
+def _found_nowhere(image: Image, places: list[Located]) -> PromoteError:
+    paths = list(dict.fromkeys(place.path for place in places))
+    listed = ", ".join(f"`{path}`" for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+    return PromoteError(
+        f"None of the {len(paths)} files that the targets lead to has the image `{image.name}`: "
+        f"{listed}.",
+        "Correct `images` or `target`. To add the image to an overlay, name it without a glob.",
+    )

@@ -14,8 +14,10 @@ from gitops_promote.core.images import Image
 from gitops_promote.core.message import common_version
 from gitops_promote.core.plan import Plan
 
-#: GitHub takes 1 MiB of summary and of an output; a diff beyond this is cut.
-MOST_DIFF = 256 * 1024
+#: GitHub takes 1 MiB of summary and of an output. A diff of more bytes than this is cut, ...
+MOST_DIFF = 200 * 1024
+#: ... and so is a table of more rows.
+MOST_ROWS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def to_markdown(outcome: Outcome) -> str:
         )
     if plan.diff:
         parts.append(_fenced(cut(plan.diff), "diff"))
-    parts += [f"> [!WARNING]\n> {_escape(text)}" for text in plan.warnings]
+    parts += [f"> [!WARNING]\n> {_prose(text)}" for text in plan.warnings]
     return "\n\n".join(parts) + "\n"
 
 
@@ -135,10 +137,11 @@ def error_markdown(error: PromoteError) -> str:
 
 def cut(diff: str) -> str:
     """A diff of a size that GitHub takes."""
-    if len(diff) <= MOST_DIFF:
+    content = diff.encode("utf-8", "replace")
+    if len(content) <= MOST_DIFF:
         return diff
-    whole_lines = diff[:MOST_DIFF].rsplit("\n", 1)[0]
-    return f"{whole_lines}\n… cut here; the commit has all of it\n"
+    whole_lines = content[:MOST_DIFF].rpartition(b"\n")[0].decode("utf-8", "replace")
+    return f"{whole_lines}\n… cut here\n"
 
 
 def _deployed(outcome: Outcome) -> dict[str, str]:
@@ -174,11 +177,12 @@ def _text(value: object) -> str:
 
 def _table(changes: Sequence[Change]) -> str:
     rows = ["| Image | Old | New | Where |", "|---|---|---|---|"]
-    for change in changes:
-        old, new = versions(change)
+    for change in changes[:MOST_ROWS]:
+        old, new = map(_code, versions(change))
         place = _code(f"{change.path}:{change.line}")
-        cells = (_code(change.image), _code(old), f"**{_code(new)}**", place)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        rows.append(f"| {_code(change.image)} | {old} | **{new}** | {place} |")
+    if len(changes) > MOST_ROWS:
+        rows.append(f"| and {len(changes) - MOST_ROWS} more | | | |")
     return "\n".join(rows)
 
 
@@ -191,12 +195,12 @@ def versions(change: Change) -> tuple[str, str]:
 
 
 def _code(text: str) -> str:
-    """Inline code, whatever the text holds."""
-    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    space = " " if longest else ""
-    return f"{fence}{space}{text}{space}{fence}"
+    """Inline code, whatever the text holds, also in a table."""
+    text = _one_line(text)
+    if not re.search(r"[`|\\]", text):
+        return f"`{text}`"
+    # No length of backticks and no backslash is right for every reader of tables.
+    return f"<code>{re.sub('[!-/:-@[-`{-~]', lambda found: f'&#{ord(found[0])};', text)}</code>"
 
 
 def _fenced(text: str, language: str) -> str:
@@ -207,14 +211,19 @@ def _fenced(text: str, language: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """A sentence of ours, in which backticks are meant."""
-    return re.sub(r"(?:[^`]+|`[^`]*`|`)", _escape_outside_code, text)
-
-
-def _escape_outside_code(found: re.Match[str]) -> str:
-    return found[0] if found[0].startswith("`") and len(found[0]) > 1 else _escape(found[0])
+    """A sentence of ours, in which backticks are meant, unless a value in it has its own."""
+    text = _one_line(text)
+    if "``" in text or text.count("`") % 2:
+        return _escape(text)
+    parts = text.split("`")
+    return "".join(f"`{part}`" if n % 2 else _escape(part) for n, part in enumerate(parts))
 
 
 def _escape(text: str) -> str:
-    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
-    return re.sub(r"([\\`*_{}\[\]<>#|!@])", r"\\\1", text)
+    text = re.sub(r"([\\`*_{}\[\]<>#|!@~&$])", r"\\\1", _one_line(text))
+    # A backslash alone doesn't keep GitHub from finding `@name` and `#1` in the outcome.
+    return re.sub(r"([@#])(?=\w)", r"\1<!-- -->", text)
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)

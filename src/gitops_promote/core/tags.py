@@ -6,7 +6,7 @@ from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import check_tag
 from gitops_promote.core.source import Source
 
-#: How much of a commit's hash a tag holds: Git's usual 7 digits collide in large repositories.
+#: How much of a commit's hash a tag holds: the usual 7 digits collide in large repositories.
 COMMIT_DIGITS = 12
 
 
@@ -28,8 +28,8 @@ def immutable_tag(source: Source) -> str:
         return version
     if not source.commit:
         raise UsageError(
-            "There is no commit to name the image after.",
-            "Give the tag in images, such as ghcr.io/acme/shop:1.2.3.",
+            "There is no commit here to name the image's tag after.",
+            "Give the tag in `images`, such as `ghcr.io/acme/shop:1.2.3`.",
         )
     tag = "-".join(part for part in (source.commit[:COMMIT_DIGITS], source.run_id) if part)
     check_tag(tag, "The computed version")

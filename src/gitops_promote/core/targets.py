@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import partial
+from fnmatch import translate
 from posixpath import basename, dirname
 
-from gitops_promote.core import helm, kustomize
 from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.images import Image
+from gitops_promote.core.kinds import helm, kustomize
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.splice import Document
-from gitops_promote.core.yaml_tree import Mapping, Scalar, find_value
+from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.key_path import parse_key
+from gitops_promote.core.yaml.tree import Mapping, Scalar, find_value
 
 KINDS = ("kustomize", "helm")
+_KINDS_LISTED = " and ".join(f"`{kind}`" for kind in KINDS)
+
+#: Reads a file of the snapshot.
+Reader = Callable[[str], Document]
 
 _GLOB = re.compile(r"[*?\[]")
+_GLOB_TOKEN = re.compile(r"(?:\*\*/)+|\*\*+|\*|\?|\[(?:!|(?!!))(?:\][^\]]*|[^\]]+)\]")
+_MOST_COMPARED = 2000
+_KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -68,34 +75,39 @@ def parse_target(line: str, environment: str = "", app: str = "") -> Target:
     """
     filled = _fill(line, {"environment": environment, "app": app})
     place, _, key = filled.partition("#")
-    kind, colon, rest = place.partition(":")
+    kind, colon, rest = place.strip().partition(":")
     if not colon:
         kind, rest = "", place
     elif kind not in KINDS:
         raise UsageError(
-            f"Target `{line}` has the kind `{kind}`.", f"The kinds are {' and '.join(KINDS)}."
+            f"Target `{line}` has the kind `{kind}`, which is unknown.",
+            f"The kinds are {_KINDS_LISTED}; what stands before a `:` is one.",
         )
-    return Target(line, _normal_path(rest, line), key.strip(), kind)
+    path = _normal_path(rest, line)
+    if key.strip():
+        parse_key(key.strip())
+    return Target(line, path, key.strip(), kind)
 
 
-def locate(snapshot: Snapshot, target: Target) -> list[Located]:
+def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
     """Find the files that a target leads to.
 
     Args:
         snapshot: The config repository.
         target: The target.
+        read: Reads a file of the snapshot.
 
     Returns:
-        The files, at least one, in the order of their paths.
+        The files, at least one, in the order of the snapshot.
 
     Raises:
         PromoteError: Nothing fits, or what fits can't be edited.
     """
     if not target.is_pattern:
-        return [_locate_path(snapshot, target, target.path)]
+        return [_locate_path(snapshot, target, target.path, read)]
     pattern = _compile_glob(target.path)
-    paths = [p for p in snapshot.paths() if pattern.fullmatch(p)]
-    found = [place for path in paths if (place := _locate_match(snapshot, target, path))]
+    paths = [path for path in snapshot.paths() if pattern.fullmatch(path)]
+    found = [place for path in paths if (place := _locate_match(snapshot, target, path, read))]
     if not found:
         raise PromoteError(
             f"Target `{target.text}` matches nothing that can be edited.",
@@ -104,9 +116,7 @@ def locate(snapshot: Snapshot, target: Target) -> list[Located]:
     return found
 
 
-def edit(
-    place: Located, document: Document, image: Image, together: frozenset[str]
-) -> Edited:
+def edit(place: Located, document: Document, image: Image, together: frozenset[str]) -> Edited:
     """Promote an image in a located file.
 
     Args:
@@ -131,11 +141,14 @@ def _fill(line: str, values: dict[str, str]) -> str:
         name = found[1]
         if name not in values:
             raise UsageError(
-                f"Target `{line}` has the placeholder `{{{name}}}`.",
-                f"There are {' and '.join(f'`{{{known}}}`' for known in values)}.",
+                f"Target `{line}` has the placeholder `{{{name}}}`, which is unknown.",
+                f"The placeholders are {' and '.join(f'`{{{known}}}`' for known in values)}.",
             )
         if not values[name]:
-            raise UsageError(f"Target `{line}` needs the input {name}.", f"Set {name}.")
+            raise UsageError(
+                f"Target `{line}` needs the input `{name}`, which is missing.",
+                f"Set `{name}` (`--{name}`).",
+            )
         return values[name]
 
     return _PLACEHOLDER.sub(value, line)
@@ -144,50 +157,74 @@ def _fill(line: str, values: dict[str, str]) -> str:
 def _normal_path(path: str, line: str) -> str:
     path = path.strip()
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path) or "\\" in path:
+    if path.startswith(("/", "~")) or "\\" in path:
         problem = "is not a path inside the config repository"
     elif ".." in parts:
         problem = "leaves the config repository by `..`"
     elif re.search(r"[\x00-\x1f\x7f]", path):
         problem = "has a control character"
+    elif not path:
+        problem = "names no file"
     else:
         return "/".join(parts)
     raise UsageError(
-        f"Target `{line}` {problem}.", "Name it from the root of the config repository, by `/`."
+        f"Target `{line}` {problem}.",
+        "Write its path from the root of the config repository, such as `apps/shop/overlays/dev`.",
     )
 
 
-def _locate_match(snapshot: Snapshot, target: Target, path: str) -> Located | None:
+def _locate_match(snapshot: Snapshot, target: Target, path: str, read: Reader) -> Located | None:
     """A glob's match, if it is something to edit."""
     kind = snapshot.kind(path)
     if kind == "folder":
         file = _kustomization(snapshot, path)
-        return Located(target, file, "kustomize") if file and target.kind != "helm" else None
-    if kind != "file" or not (target.kind or path.endswith((".yaml", ".yml"))):
+        if not file or target.kind == "helm":
+            return None
+        path = file
+    elif kind != "file" or not (
+        target.kind or path.endswith((".yaml", ".yml")) or basename(path) in kustomize.FILE_NAMES
+    ):
         return None
     try:
-        return _locate_path(snapshot, target, path)
+        return _locate_path(snapshot, target, path, read)
     except _NotATargetError:
         return None
 
 
-def _locate_path(snapshot: Snapshot, target: Target, path: str) -> Located:
+def _locate_path(snapshot: Snapshot, target: Target, path: str, read: Reader) -> Located:
     _check_links(snapshot, target, path)
     kind = snapshot.kind(path)
     if kind is None:
+        filled = "" if target.text == path else f": there is no `{path}`"
         raise PromoteError(
-            f"Target `{target.text}` doesn't exist: there is no `{path}`.",
+            f"Target `{target.text}` doesn't exist in the config repository{filled}.",
             _nearest(snapshot, path),
         )
     if kind == "folder":
         file = _kustomization(snapshot, path)
         if target.kind == "helm" or not file:
-            raise PromoteError(
-                f"Target `{target.text}` is a folder without a kustomization.",
-                _files_in(snapshot, path),
-            )
-        return Located(target, file, "kustomize")
-    return Located(target, path, target.kind or _kind_of(snapshot, path))
+            lacks = "a folder, not a values file" if file else "a folder without a kustomization"
+            raise PromoteError(f"Target `{target.text}` is {lacks}.", _files_in(snapshot, path))
+        path = file
+    kind_of_target = target.kind or _kind_of(snapshot, path, read)
+    if kind_of_target == "kustomize":
+        _check_kustomization(target, path, read)
+    return Located(target, path, kind_of_target)
+
+
+def _check_kustomization(target: Target, path: str, read: Reader) -> None:
+    version = _text(read(path), "apiVersion")
+    if version and not version.startswith(_KUSTOMIZE_GROUP):
+        raise _NotATargetError(
+            f"this file is of {version}, so it is no kustomization of kustomize's.",
+            "Name an overlay's folder or a values file.",
+            path=path,
+        )
+    if target.key:
+        raise PromoteError(
+            f"Target `{target.text}` names a key, but `{path}` is a kustomization.",
+            "Leave `#` and the key out: its `images:` is what is edited.",
+        )
 
 
 def _check_links(snapshot: Snapshot, target: Target, path: str) -> None:
@@ -198,7 +235,7 @@ def _check_links(snapshot: Snapshot, target: Target, path: str) -> None:
         if kind in ("symlink", "submodule"):
             raise PromoteError(
                 f"Target `{target.text}` goes through `{part}`, which is a {kind}.",
-                "Name the file itself, in the repository that holds it.",
+                "Name the file itself, by its own path in the repository that holds it.",
             )
 
 
@@ -208,60 +245,69 @@ def _kustomization(snapshot: Snapshot, folder: str) -> str:
     found = [path for path in found if snapshot.kind(path) == "file"]
     if len(found) > 1:
         raise PromoteError(
-            f"`{folder}` has {len(found)} kustomizations: {', '.join(map(basename, found))}.",
-            "kustomize refuses that; keep one.",
+            f"`{folder or '/'}` has {len(found)} kustomizations: "
+            f"{', '.join(f'`{basename(path)}`' for path in found)}.",
+            "kustomize refuses that: keep one of them.",
         )
     return found[0] if found else ""
 
 
-def _kind_of(snapshot: Snapshot, path: str) -> str:
+def _kind_of(snapshot: Snapshot, path: str, read: Reader) -> str:
     if basename(path) in kustomize.FILE_NAMES:
         return "kustomize"
-    root = Document.parse(snapshot.read(path), path).root
-    if not isinstance(root, Mapping):
+    try:
+        document = read(path)
+    except PromoteError as error:
+        if b"{{" not in snapshot.read(path):
+            raise
+        # A chart's template, which a glob passes over.
+        raise _NotATargetError(error.what, error.fix, path=path, line=error.line) from None
+    if not isinstance(document.root, Mapping):
         raise _NotATargetError(
             "this file holds no mapping, so it is neither a kustomization nor a values file.",
-            "Name another target.",
+            "Name an overlay's folder or a values file.",
             path=path,
         )
-    text = partial(_text, root)
-    if text("apiVersion").startswith("kustomize.config.k8s.io/"):
+    version, kind = _text(document, "apiVersion"), _text(document, "kind")
+    if version.startswith(_KUSTOMIZE_GROUP):
         return "kustomize"
-    if text("apiVersion") and text("kind"):
+    if version and kind:
         raise _NotATargetError(
-            f"this file is a {text('kind')} of {text('apiVersion')}, which can't be edited yet.",
-            f"The kinds are {' and '.join(KINDS)}; name an overlay's folder or a values file.",
+            f"this file is a {kind} of {version}, which can't be edited yet.",
+            f"The kinds are {_KINDS_LISTED}; name an overlay's folder or a values file.",
             path=path,
         )
     return "helm"
 
 
-def _text(root: Mapping, key: str) -> str:
-    value = find_value(root, key)
+def _text(document: Document, key: str) -> str:
+    root = document.root
+    value = find_value(root, key) if isinstance(root, Mapping) else None
     return value.value if isinstance(value, Scalar) else ""
 
 
 def _compile_glob(path: str) -> re.Pattern[str]:
     """A glob as a regular expression: `*` stays inside a name, `**` crosses folders."""
     pattern, position = "", 0
-    for found in re.finditer(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]", path):
+    simple = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    for found in _GLOB_TOKEN.finditer(path):
         pattern += re.escape(path[position : found.start()])
         position = found.end()
         token = found.group()
-        simple = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-        pattern += simple.get(token) or _character_class(token)
+        if token.startswith("["):
+            # `translate` puts a class between `(?s:` and `)`, with an anchor behind.
+            pattern += f"(?!/){translate(token)[:-2]}"
+        else:
+            pattern += "(?:.*/)?" if token.endswith("/") else simple[token[:2]]
     return re.compile(pattern + re.escape(path[position:]), re.DOTALL)
 
 
-def _character_class(token: str) -> str:
-    negated = token.startswith("[!")
-    body = token[2 if negated else 1 : -1].replace("\\", r"\\").replace("[", r"\[")
-    return f"(?!/)[{'^' if negated else ''}{body.replace('^', chr(92) + '^')}]"
-
-
 def _nearest(snapshot: Snapshot, path: str) -> str:
-    known = list(snapshot.paths())
-    near = get_close_matches(path, known, n=3, cutoff=0.6)
+    from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
+
+    known = [name for name in snapshot.paths() if basename(name) == basename(path)]
+    known = known or [name for name in snapshot.paths() if dirname(name) == dirname(path)]
+    near = get_close_matches(path, known[:_MOST_COMPARED], n=3, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(f'`{name}`' for name in near)}?"
     folder = dirname(path)
@@ -273,7 +319,11 @@ def _nearest(snapshot: Snapshot, path: str) -> str:
 def _files_in(snapshot: Snapshot, folder: str) -> str:
     names = list(_names_in(snapshot, folder))
     listed = ", ".join(f"`{name}`" for name in names[:8]) + (", …" if len(names) > 8 else "")
-    return f"`{folder or '/'}` has {listed}." if names else "The config repository is empty."
+    return (
+        f"`{folder or '/'}` has {listed}: name what to edit in it."
+        if names
+        else "The config repository is empty."
+    )
 
 
 def _names_in(snapshot: Snapshot, folder: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from gitops_promote.core.source import Source
-from gitops_promote.inputs import Identity
+from gitops_promote.inputs import PREFIX, Identity
 
 GITHUB = "https://github.com"
 
@@ -31,7 +31,7 @@ def read_source(environ: Mapping[str, str]) -> Source:
         What is known of them.
     """
     if not in_job(environ):
-        return _from_checkout()
+        return _from_checkout(environ)
     return Source(
         commit=environ.get("GITHUB_SHA", ""),
         ref=environ.get("GITHUB_REF", ""),
@@ -43,37 +43,63 @@ def read_source(environ: Mapping[str, str]) -> Source:
     )
 
 
-def identities(source: Source) -> tuple[Identity, Identity] | None:
+def identities(source: Source, environ: Mapping[str, str]) -> tuple[Identity, Identity] | None:
     """The author and the committer of a commit, where the inputs don't name them.
 
     Args:
         source: The run.
+        environ: The environment.
 
     Returns:
         In a job who started it, and the bot of GitHub Actions, as GitHub writes the two; else
-        the user that git is configured for, or None.
+        the two that git itself would take, or None where it isn't told any.
     """
-    if source.run_id:
-        host = urlsplit(source.server_url).hostname or "github.com"
-        name = re.sub(r"[<>\x00-\x1f]", "", source.actor) or _BOT.name
-        prefix = f"{source.actor_id}+" if source.actor_id else ""
-        mail = f"{prefix}{re.sub(r'[^A-Za-z0-9._@+-]', '-', name)}@users.noreply.{host}"
-        return Identity(name, mail.replace("@", "-", mail.count("@") - 1)), _BOT
-    name, mail = _git("config", "user.name"), _git("config", "user.email")
-    return (Identity(name, mail), Identity(name, mail)) if name and mail else None
+    if in_job(environ):
+        return _actor(source), _BOT
+    author, committer = (_git_identity(who, environ) for who in ("AUTHOR", "COMMITTER"))
+    return (author, committer) if author and committer else None
 
 
-def _from_checkout() -> Source:
-    commit = _git("rev-parse", "--verify", "--quiet", "HEAD")
-    tags = _git("tag", "--points-at", "HEAD", "--list", "v[0-9]*").splitlines() if commit else []
-    branch = _git("symbolic-ref", "--quiet", "HEAD") if commit else ""
-    return Source(commit=commit, ref=f"refs/tags/{tags[-1]}" if tags else branch)
+def _actor(source: Source) -> Identity:
+    name = re.sub(r"[^A-Za-z0-9._\[\]-]", "", source.actor)
+    if not name:
+        return _BOT
+    prefix = f"{source.actor_id}+" if source.actor_id.isdigit() else ""
+    host = urlsplit(source.server_url).hostname or "github.com"
+    return Identity(name, f"{prefix}{name}@users.noreply.{host}")
 
 
-def _git(*arguments: str) -> str:
+def _git_identity(who: str, environ: Mapping[str, str]) -> Identity | None:
+    # Without this setting git makes one up of the login and the machine's name.
+    line = _git(environ, "-c", "user.useConfigOnly=true", "var", f"GIT_{who}_IDENT")
+    found = re.fullmatch(r"([^<>]*[^<>\s]) <([^<>\s]+)> \d+ [+-]\d+", line)
+    return Identity(found[1], found[2]) if found else None
+
+
+def _from_checkout(environ: Mapping[str, str]) -> Source:
+    commit = _git(environ, "rev-parse", "--verify", "--quiet", "HEAD")
+    if not commit:
+        return Source()
+    # The newest version last, and of one version the release behind its candidates.
+    newest_last = ("-c", "versionsort.suffix=-", "tag", "--sort=version:refname")
+    here = ("--points-at", "HEAD", "--list", "v[0-9]*", "[0-9]*")
+    tags = _git(environ, *newest_last, *here).splitlines()
+    ref = f"refs/tags/{tags[-1]}" if tags else _git(environ, "symbolic-ref", "--quiet", "HEAD")
+    return Source(commit=commit, ref=ref)
+
+
+def _git(environ: Mapping[str, str], *arguments: str) -> str:
+    # The inputs stay here: the checkout's own configuration can make git run programs.
+    env = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     try:
         done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=False, timeout=10
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=10,
+            env=env,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -13,6 +13,8 @@ from gitops_promote.effects.ci import in_job
 from gitops_promote.effects.workflow import annotation, untrusted
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+# Control characters, and those that turn the direction of what follows.
+_UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _TITLE = "GitOps Promote"
 
 
@@ -30,7 +32,7 @@ class Console:
 
         Args:
             environ: The environment; `NO_COLOR` is obeyed.
-            quiet: Whether standard output is for a program to read.
+            quiet: Whether standard output is left to a report that isn't for this console.
 
         Returns:
             The console.
@@ -45,18 +47,18 @@ class Console:
         print(text, file=self.stream, flush=True)
 
     def paint(self, text: str, *styles: str) -> str:
-        """A text in colour, where there is colour."""
-        if not self.colour or not text:
+        """A text with nothing in it that a terminal obeys, in colour where there is colour."""
+        text = _visible(text)
+        if not self.colour or not text or not styles:
             return text
         return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
 
-    def show_diff(self, diff: str) -> None:
-        """Print a difference of files, in colour, with nothing in it that a terminal obeys."""
-        lines = [self._diff_line(_visible(line)) for line in diff.rstrip("\n").split("\n")]
-        self.show_untrusted("\n".join(lines))
+    def diff_lines(self, diff: str) -> list[str]:
+        """The lines of a difference of files, painted."""
+        return [self._diff_line(line) for line in diff.removesuffix("\n").split("\n")]
 
     def show_untrusted(self, text: str) -> None:
-        """Print a text from outside, so that a runner doesn't obey it."""
+        """Print a text that has parts from outside, so that a runner obeys none of its lines."""
         self.say(untrusted(text) if self.job else text)
 
     def warn(self, text: str) -> None:
@@ -64,7 +66,7 @@ class Console:
         if self.job:
             self.say(annotation("warning", _TITLE, text))
         else:
-            self.say(f"{self.paint('warning:', 'yellow', 'bold')} {_visible(text)}")
+            self.say(f"{self.paint('warning:', 'yellow', 'bold')} {self.paint(text)}")
 
     def fail(self, error: PromoteError) -> None:
         """Print an error."""
@@ -72,19 +74,20 @@ class Console:
             self.say(annotation("error", _TITLE, str(error)))
             return
         where = f"{error.where}: " if error.where else ""
-        print(
-            f"{self.paint('error:', 'red', 'bold')} {_visible(where + error.what)}", file=sys.stderr
-        )
+        label = self.paint("error:", "red", "bold")
+        print(f"{label} {self.paint(where + error.what)}", file=sys.stderr, flush=True)
         if error.fix:
-            print(f"       {_visible(error.fix)}", file=sys.stderr)
+            print(f"       {self.paint(error.fix)}", file=sys.stderr, flush=True)
 
     def _diff_line(self, line: str) -> str:
         if line.startswith(("diff ", "--- ", "+++ ")):
             return self.paint(line, "bold")
+        # A CR before the line feed is the file's own and harmless.
+        line = line.removesuffix("\r")
         styles = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
-        return self.paint(line, styles[line[0]]) if line[:1] in styles else line
+        return self.paint(line, styles[line[0]]) if line[:1] in styles else self.paint(line)
 
 
 def _visible(text: str) -> str:
-    """A text without control characters, which could rewrite what is on a terminal."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
+    """A text without what could rewrite or reorder what is on a terminal."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)

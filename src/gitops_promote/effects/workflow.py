@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def write_outputs(outputs: Mapping[str, str], environ: Mapping[str, str]) -> Non
     text = ""
     for name, value in outputs.items():
         # A delimiter that nobody can guess, so that no value can set another output.
-        end = f"END-{secrets.token_hex(16)}"
+        end = f"END-{_unguessable()}"
         text += f"{name}<<{end}\n{value}\n{end}\n"
     _append(environ.get("GITHUB_OUTPUT", ""), text)
 
@@ -61,13 +61,18 @@ def untrusted(text: str) -> str:
     Returns:
         The text between commands that switch all others off and on again.
     """
-    token = secrets.token_hex(16)
-    return f"::stop-commands::{token}\n{text.rstrip()}\n::{token}::"
+    token = _unguessable()
+    return f"::stop-commands::{token}\n{text}\n::{token}::"
+
+
+def _unguessable() -> str:
+    return os.urandom(16).hex()
 
 
 def _append(path: str, text: str) -> None:
     if path:
-        with Path(path).open("a", encoding="utf-8", newline="\n") as file:
+        # A file's name need not be Unicode; what isn't shows as `?`.
+        with Path(path).open("a", encoding="utf-8", errors="replace", newline="") as file:
             file.write(text)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from gitops_promote.core.errors import UsageError
-from gitops_promote.core.splice import Document
-from gitops_promote.core.yaml_tree import (
+from gitops_promote.core.errors import PromoteError, UsageError
+from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.tree import (
     Mapping,
     Node,
     Scalar,
@@ -53,7 +52,9 @@ def parse_key(key: str) -> Path:
         if not found:
             break
         index, name = found.groups()
-        segments.append(int(index) if index and index != "*" else re.sub(r"\\(.)", r"\1", name or "*"))
+        segments.append(
+            int(index) if index and index != "*" else re.sub(r"\\(.)", r"\1", name or "*")
+        )
         position = found.end()
         if key[position : position + 1] == "." and position + 1 < len(key):
             position += 1
@@ -97,7 +98,7 @@ def find_places(document: Document, path: Path) -> list[Place]:
         last = number == len(path) - 1
         found = [step for place in places for step in _steps(place, segment, last=last)]
         if not found:
-            raise _missing(document, places, path, segment)
+            raise missing(document, places[0], path, segment)
         places = found
     return places
 
@@ -123,14 +124,27 @@ def _keys(node: Mapping) -> list[str]:
     return [key.value for key, _ in node.pairs if isinstance(key, Scalar)]
 
 
-def _missing(
-    document: Document, places: list[Place], path: Path, segment: str | int
-) -> Exception:
-    here = places[0]
+def missing(document: Document, here: Place, path: Path, segment: str | int) -> PromoteError:
+    """The error for a segment that is not where a path expects it.
+
+    Args:
+        document: The file.
+        here: As far as the path leads.
+        path: The whole path.
+        segment: The segment that is missing there.
+
+    Returns:
+        The error, which names what is there instead.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
+
     node = resolve(here.node) if here.node else None
     keys = _keys(node) if isinstance(node, Mapping) else []
-    near = get_close_matches(str(segment), keys, n=3, cutoff=0.5) or keys[:5]
-    fix = f"Did you mean {' or '.join(f'`{key}`' for key in near)}?" if near else ""
+    near = get_close_matches(str(segment), keys, n=3, cutoff=0.5)
+    fix = f"Did you mean {' or '.join(f'`{key}`' for key in near)}?"
+    if not near:
+        listed = ", ".join(f"`{key}`" for key in keys[:5]) + (", …" if len(keys) > 5 else "")
+        fix = f"There is {listed}." if keys else "Correct the key behind the `#`."
     inside = f" in `{format_path(here.path)}`" if here.path else ""
     return document.error(
         f"there is no `{segment}`{inside} (from `#{format_path(path)}`).", fix, node

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
-
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import (
@@ -16,78 +12,39 @@ from gitops_promote.core.images import (
     split_reference,
     split_registry,
 )
-from gitops_promote.core.key_path import Path, Place, find_places, format_path, parse_key
-from gitops_promote.core.splice import Document, Editor
-from gitops_promote.core.yaml_tree import (
+from gitops_promote.core.kinds.values import (
+    DIGEST_KEYS,
+    NAME_KEYS,
+    TAG_KEYS,
+    Slot,
+    block_reference,
+    children_of,
+    digest_key,
+    first_of,
+    global_registry,
+    is_block,
+    is_null,
+    name_key,
+    slots,
+)
+from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.key_path import (
+    Path,
+    Place,
+    find_places,
+    format_path,
+    missing,
+    parse_key,
+)
+from gitops_promote.core.yaml.splice import Editor
+from gitops_promote.core.yaml.tree import (
     Mapping,
     Node,
     Scalar,
-    Sequence,
     find_pair,
     find_value,
     resolve,
 )
-
-# The names that charts give to the parts of an image, the usual one first.
-_NAME_KEYS = ("repository", "repo", "image", "name")
-_TAG_KEYS = ("tag", "imageTag", "version")
-_DIGEST_KEYS = ("digest", "sha")
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A place of a values file that holds an image, or a part of one.
-
-    A *block* is a mapping of parts (`node` is a mapping). Otherwise `node` is a scalar that holds
-    a whole reference, or with `part` its tag or digest alone.
-    """
-
-    path: Path
-    node: Mapping | Scalar
-    part: str = ""
-    registry: str = ""
-
-    @property
-    def current(self) -> Reference:
-        """What stands here; the name is empty where the place doesn't say it."""
-        if isinstance(self.node, Mapping):
-            return _block_reference(self.node, self.registry)
-        if not self.part:
-            return split_reference(self.node.value)
-        tag, _, digest = self.node.value.partition("@")
-        return Reference("", "", tag) if self.part == "digest" else Reference("", tag, digest)
-
-    @property
-    def version_node(self) -> Node:
-        """The node that a promotion changes, or the block that will hold it."""
-        if isinstance(self.node, Mapping):
-            return _first(self.node, _TAG_KEYS) or _first(self.node, _DIGEST_KEYS) or self.node
-        return self.node
-
-
-def slots(document: Document) -> list[Slot]:
-    """Every place of a values file that names an image.
-
-    Args:
-        document: The values file.
-
-    Returns:
-        The blocks with a name, and the references `NAME:TAG` whose key speaks of an image.
-    """
-    registry = _global_registry(document.root)
-    found: list[Slot] = []
-    stack: list[tuple[Path, Node | None]] = [((), document.root)]
-    while stack:
-        path, node = stack.pop()
-        if isinstance(node, Sequence):
-            stack.extend(((*path, i), item) for i, item in reversed(list(enumerate(node.items))))
-        elif isinstance(node, Mapping):
-            if _is_block(node):
-                found.append(Slot(path, node, registry=registry))
-            children = _children(path, node)
-            stack.extend(reversed(children))
-            found.extend(_reference_slots(node, children))
-    return found
 
 
 def find(document: Document, image: Image, key: str) -> list[Slot]:
@@ -157,93 +114,6 @@ def set_image(document: Document, image: Image, key: str, together: frozenset[st
     return Edited(edited, tuple(changes), tuple(warnings))
 
 
-def _children(path: Path, node: Mapping) -> list[tuple[Path, Node]]:
-    """The values that count, of a key given twice the last, as aliases where they are such."""
-    children: dict[str, Node] = {}
-    for key, value in node.pairs:
-        key = resolve(key)
-        if isinstance(key, Scalar):
-            children[key.value] = value
-    return [((*path, name), value) for name, value in children.items()]
-
-
-def _text(node: Mapping, key: str) -> str:
-    value = find_value(node, key)
-    return value.value if isinstance(value, Scalar) else ""
-
-
-def _first(node: Mapping, keys: tuple[str, ...]) -> Scalar | None:
-    """The value of the first of several keys that a block has, merged ones included."""
-    values = (find_value(node, key) for key in keys)
-    return next((value for value in values if isinstance(value, Scalar)), None)
-
-
-def _name_key(node: Mapping) -> str:
-    """The key of a mapping that names the image's repository; empty where it is no block."""
-    for key in _NAME_KEYS:
-        if not _text(node, key):
-            continue
-        if key in ("repository", "repo"):
-            return key
-        versioned = _first(node, _TAG_KEYS[:2] + _DIGEST_KEYS) is not None
-        registry = key == "image" and _text(node, "registry")
-        if (versioned or registry) and not split_reference(_text(node, key)).version:
-            return key
-    return ""
-
-
-def _is_block(node: Mapping) -> bool:
-    parts = (*_NAME_KEYS, *_TAG_KEYS, *_DIGEST_KEYS)
-    return bool(_name_key(node)) and any(find_pair(node, key) for key in parts)
-
-
-def _block_reference(node: Mapping, registry: str) -> Reference:
-    key = _name_key(node)
-    name, own = (_text(node, key) if key else ""), _text(node, "registry")
-    if name and own:
-        name = f"{own}/{name}"
-    elif name and registry and not split_registry(name)[0]:
-        name = f"{registry}/{name}"
-    tag_node, digest_node = _first(node, _TAG_KEYS), _first(node, _DIGEST_KEYS)
-    tag, _, digest = (tag_node.value if tag_node else "").partition("@")
-    if not digest and digest_node and digest_node.value:
-        digest = digest_node.value
-        if _digest_key(node) == "sha" and ":" not in digest:
-            digest = f"sha256:{digest}"
-    return Reference(name, "" if tag_node and _is_null(tag_node) else tag, digest)
-
-
-def _is_null(node: Scalar) -> bool:
-    return not node.style and node.value in ("", "~", "null", "Null", "NULL")
-
-
-def _digest_key(node: Mapping) -> str:
-    return next((key for key in _DIGEST_KEYS if find_value(node, key) is not None), "")
-
-
-def _global_registry(root: Node | None) -> str:
-    """What charts that follow Bitnami's take for the registry of every image without one."""
-    shared = find_value(root, "global") if isinstance(root, Mapping) else None
-    if not isinstance(shared, Mapping):
-        return ""
-    image = find_value(shared, "image")
-    nested = _text(image, "registry") if isinstance(image, Mapping) else ""
-    return _text(shared, "imageRegistry") or nested or _text(shared, "registry")
-
-
-def _reference_slots(node: Mapping, children: list[tuple[Path, Node]]) -> Iterator[Slot]:
-    own_name = _name_key(node)
-    for path, value in children:
-        spoken = any("image" in str(segment).lower() for segment in path)
-        if not isinstance(value, Scalar) or not spoken or path[-1] == own_name:
-            continue
-        reference = split_reference(value.value)
-        # Without a tag only a key such as `image` itself tells a reference from a policy's name.
-        whole = reference.version or str(path[-1]).lower().endswith("image")
-        if whole and reference.name and not set(value.value) & set(" \t\n{}$"):
-            yield Slot(path, value)
-
-
 def _names(image: Image) -> set[str]:
     return {canonical_name(name) for name in (image.name, image.deployed_name)}
 
@@ -255,7 +125,7 @@ def _is_named(slot: Slot, image: Image) -> bool:
         return False
     spellings = {canonical_name(name)}
     if slot.registry and isinstance(slot.node, Mapping):
-        spellings.add(canonical_name(_block_reference(slot.node, "").name))
+        spellings.add(canonical_name(block_reference(slot.node, "").name))
     return bool(spellings & _names(image))
 
 
@@ -270,7 +140,7 @@ def _is_akin(name: str, image: Image) -> bool:
 
 
 def _find_by_key(document: Document, image: Image, key: str) -> list[Slot]:
-    registry = _global_registry(document.root)
+    registry = global_registry(document.root)
     places = find_places(document, parse_key(key))
     found = [_keyed_slot(document, place, image, registry) for place in places]
     if "*" in key:
@@ -289,18 +159,22 @@ def _keyed_slot(
 ) -> Slot | PromoteError:
     name, node = str(place.path[-1]), resolve(place.node) if place.node else None
     block = place.parent if isinstance(place.parent, Mapping) else None
-    if node is None and name in (*_TAG_KEYS, *_DIGEST_KEYS) and block and _name_key(block):
+    beside = False
+    if node is None and name in (*TAG_KEYS, *DIGEST_KEYS) and block and name_key(block):
         node, place = block, Place(place.path[:-1], None, block)
+    if node is None and block is not None:
+        above = Place(place.path[:-1], None, block)
+        return missing(document, above, place.path, place.path[-1])
     if isinstance(node, Mapping):
         slot = Slot(place.path, node, registry=registry)
-        holds = _name_key(node) or _first(node, _TAG_KEYS + _DIGEST_KEYS)
+        holds = name_key(node) or first_of(node, TAG_KEYS + DIGEST_KEYS)
         stated = slot.current.name
         if not holds:
             return _no_image(document, place, node)
     elif isinstance(node, Scalar):
         slot = Slot(place.path, node, _part(name, node, image))
-        beside = block is not None and bool(slot.part) and bool(_name_key(block))
-        stated = _block_reference(block, registry).name if block and beside else slot.current.name
+        beside = block is not None and bool(slot.part) and bool(name_key(block))
+        stated = block_reference(block, registry).name if block and beside else slot.current.name
     else:
         return _no_image(document, place, node)
     if stated and not _is_akin(stated, image):
@@ -310,6 +184,9 @@ def _keyed_slot(
             path=document.path,
             line=document.line(node),
         )
+    if slot.part == "tag" and block and beside and first_of(block, DIGEST_KEYS) is not None:
+        # A digest goes before a tag: the old one's must not stay beside the new.
+        return Slot(place.path[:-1], block, registry=registry)
     return slot
 
 
@@ -329,7 +206,8 @@ def _slot_at(document: Document, slot: Slot) -> Slot:
     """The same place after an edit."""
     place = find_places(document, slot.path)[0] if slot.path else None
     node = resolve(place.node) if place and place.node else document.root
-    assert isinstance(node, (Mapping, Scalar))
+    if not isinstance(node, (Mapping, Scalar)):
+        raise TypeError(f"{format_path(slot.path)} is no longer an image")
     return Slot(slot.path, node, slot.part, slot.registry)
 
 
@@ -361,7 +239,7 @@ def _update(editor: Editor, slot: Slot, image: Image) -> None:
     current = slot.current
     new = desired(image, current)
     if isinstance(slot.node, Mapping):
-        _update_block(editor, slot, current, new)
+        _update_block(editor, slot.node, slot.path, current, new)
     elif not slot.part:
         editor.set(slot.node, str(new))
     elif slot.part == "digest" and new.digest:
@@ -376,63 +254,57 @@ def _update(editor: Editor, slot: Slot, image: Image) -> None:
         )
 
 
-def _update_block(editor: Editor, slot: Slot, current: Reference, new: Reference) -> None:
-    block = slot.node
-    assert isinstance(block, Mapping)
+def _update_block(
+    editor: Editor, block: Mapping, path: Path, current: Reference, new: Reference
+) -> None:
     if current.name and new.name != current.name:
         _set_name(editor, block, new.name)
-    digest = _first(block, _DIGEST_KEYS)
+    digest = first_of(block, DIGEST_KEYS)
     if new.digest and digest is None and not new.tag:
         raise editor.document.error(
-            f"`{format_path(slot.path)}` has no place for a digest alone.",
+            f"`{format_path(path)}` has no place for a digest alone.",
             "Give the image a tag too, or add a `digest` key that the chart reads.",
             block,
         )
     if new.tag:
-        _set_tag(editor, slot, new.tag if digest is not None else new.version)
+        _set_tag(editor, block, path, new.tag if digest is not None else new.version)
     if digest is not None:
-        bare = _digest_key(block) == "sha" and ":" not in digest.value
+        bare = digest_key(block) == "sha" and ":" not in digest.value
         value = new.digest.removeprefix("sha256:") if bare else new.digest
-        if value or (digest.value and not _is_null(digest)):
+        if value or (digest.value and not is_null(digest)):
             editor.set(digest, value)
 
 
-def _set_tag(editor: Editor, slot: Slot, value: str) -> None:
-    block = slot.node
-    assert isinstance(block, Mapping)
-    tag = _first(block, _TAG_KEYS)
+def _set_tag(editor: Editor, block: Mapping, path: Path, value: str) -> None:
+    tag = first_of(block, TAG_KEYS)
     if tag is not None:
         editor.set(tag, value)
         return
-    own = [find_pair(block, key) for key in (*_NAME_KEYS, "registry", *_DIGEST_KEYS)]
+    own = [find_pair(block, key) for key in (*NAME_KEYS, "registry", *DIGEST_KEYS)]
     after = next((pair[0] for pair in own if pair), block.pairs[-1][0] if block.pairs else None)
     if after is None:
         raise editor.document.error(
-            f"`{format_path(slot.path)}` is empty.", "Write its `repository` first.", block
+            f"`{format_path(path)}` is empty.", "Write its `repository` first.", block
         )
-    editor.add_pair(block, after, _TAG_KEYS[0], value, _quotes(editor.document))
+    editor.add_pair(block, after, TAG_KEYS[0], value, _quotes(editor.document))
 
 
 def _quotes(document: Document) -> str:
     """The quotes that the file's last tag stands in."""
     for slot in reversed(slots(document)):
-        tag = _first(slot.node, _TAG_KEYS) if isinstance(slot.node, Mapping) else None
+        tag = first_of(slot.node, TAG_KEYS) if isinstance(slot.node, Mapping) else None
         if tag is not None and tag.value:
             return tag.style if tag.style in ("'", '"') else ""
     return ""
 
 
 def _set_name(editor: Editor, block: Mapping, name: str) -> None:
-    node, registry = find_value(block, _name_key(block)), find_value(block, "registry")
-    assert node is not None
+    node, registry = find_value(block, name_key(block)), find_value(block, "registry")
     host, path = split_registry(name)
-    if isinstance(registry, Scalar) and host:
-        editor.set(registry, host)
-        editor.set(node, path)
-    elif isinstance(registry, Scalar) and registry.value:
-        editor.set(registry, "docker.io")
-        editor.set(node, path)
-    else:
+    if isinstance(registry, Scalar) and (host or registry.value):
+        editor.set(registry, host or "docker.io")
+        name = path
+    if node is not None:
         editor.set(node, name)
 
 
@@ -467,6 +339,8 @@ def _not_found(document: Document, image: Image, untagged: list[Slot]) -> Promot
             path=document.path,
             line=document.line(slot.node),
         )
+    from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
+
     known = list(dict.fromkeys(s.current.name for s in slots(document) if s.current.name))
     near = get_close_matches(image.name, known, n=3, cutoff=0.4) or known[:3]
     fix = "Name the image's block or tag with `#KEY`."
@@ -476,8 +350,11 @@ def _not_found(document: Document, image: Image, untagged: list[Slot]) -> Promot
 
 
 def _no_image(document: Document, place: Place, node: Node | None) -> PromoteError:
-    inside = _children(place.path, node) if isinstance(node, Mapping) else []
-    blocks = [p for p, v in inside if isinstance(v, Mapping) and (_is_block(v) or p[-1] == "image")]
-    fix = f"Did you mean `#{format_path(blocks[0])}`?" if blocks else "Name a block or a scalar."
+    inside = children_of(place.path, node) if isinstance(node, Mapping) else []
+    blocks = [p for p, v in inside if isinstance(v, Mapping) and (is_block(v) or p[-1] == "image")]
+    fix = (
+        f"Did you mean `#{format_path(blocks[0])}`?"
+        if blocks
+        else "Name the image's block, or the text that holds its tag."
+    )
     return document.error(f"`{format_path(place.path)}` holds no image.", fix, node)
-

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Protocol
 
 from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.yaml.layout import LINE_BREAK, line_of
 
 # What may stand between a node's properties (`&anchor`, `!tag`) and its content.
 _PROPERTY = re.compile(r"!<[^>\s]*>|[!&][^\s,\[\]{}]*")
-_BLANK = re.compile(r"(?:[ \t]*(?:(?<=[ \t\r\n])#[^\r\n]*)?(?:\r\n|\r|\n))*[ \t]*")
+_BLANK = re.compile(rf"(?:[ \t]*(?:(?<=[ \t\r\n])#[^\r\n]*)?(?:{LINE_BREAK.pattern}))*[ \t]*")
 _COLON = re.compile(_BLANK.pattern + ":")
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
-_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(slots=True, eq=False)
@@ -31,10 +32,14 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Scalar(Node):
-    """A scalar; `style` is empty for a plain one, else its first character: ``' " | >``."""
+    """A scalar; `style` is empty for a plain one, else its first character: ``' " | >``.
+
+    `flow` says whether it stands in a collection of flow style.
+    """
 
     value: str = ""
     style: str = ""
+    flow: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -76,18 +81,13 @@ def parse(text: str, path: str) -> list[Node | None]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415  (start-up time)
 
     try:
-        return _Composer(text).compose(_events(text))
+        return _compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _broken(text, path, mark.index if mark else 0, error.problem) from None
     except YAMLError as error:
         problem = str(error).strip().splitlines()[0]
         raise _broken(text, path, getattr(error, "position", 0) or 0, problem) from None
-
-
-def line_of(text: str, offset: int) -> int:
-    """The line of an offset in a text, counted from 1."""
-    return len(_BREAK.findall(text, 0, offset)) + 1
 
 
 def resolve(node: Node) -> Node:
@@ -106,45 +106,69 @@ def find_pair(mapping: Mapping, key: str, *, fold: bool = False) -> tuple[Node, 
         fold: Whether upper and lower case are the same, as they are to Go's JSON decoder.
 
     Returns:
-        Key and value, or None.
+        Key and value as they stand in the mapping, or None.
     """
-    wanted = key.lower() if fold else key
-    for name, value in reversed(mapping.pairs):
-        name = resolve(name)
-        if isinstance(name, Scalar) and (name.value.lower() if fold else name.value) == wanted:
-            return name, value
-    return None
+    return _first_of(reversed(mapping.pairs), key, fold=fold)
 
 
-def find_value(mapping: Mapping, key: str) -> Node | None:
-    """The value of a key as a reader of the data sees it: aliases and merge keys followed.
+def find_value(mapping: Mapping, key: str, *, fold: bool = False) -> Node | None:
+    """The value of a key as kustomize and Helm see it: aliases and merge keys followed.
+
+    A merge key counts in the place where it stands, as it does for go-yaml: it wins over pairs
+    before it and loses to pairs after it.
 
     Args:
         mapping: Where to look.
         key: The key's text.
+        fold: Whether upper and lower case are the same, as they are to Go's JSON decoder.
 
     Returns:
         The value, or None where neither the mapping nor one merged into it has the key.
     """
-    queue, seen = [mapping], set[int]()
-    while queue:
-        current = queue.pop(0)
-        if id(current) in seen:
+    pair = _first_of(_pairs_by_rank(mapping), key, fold=fold)
+    return resolve(pair[1]) if pair else None
+
+
+def _first_of(
+    pairs: Iterable[tuple[Node, Node]], key: str, *, fold: bool
+) -> tuple[Node, Node] | None:
+    """The first pair of a key; of several spellings, that which Go's decoder reads last."""
+    wanted, best, spelling = (key.lower() if fold else key), None, ""
+    for pair in pairs:
+        name = resolve(pair[0])
+        if not isinstance(name, Scalar) or (name.value.lower() if fold else name.value) != wanted:
             continue
-        seen.add(id(current))
-        pair = find_pair(current, key)
-        if pair:
-            return resolve(pair[1])
-        queue.extend(_merged(current))
-    return None
+        if not fold:
+            return pair
+        if best is None or name.value > spelling:
+            best, spelling = pair, name.value
+    return best
 
 
-def _merged(mapping: Mapping) -> Iterator[Mapping]:
-    for key, value in mapping.pairs:
-        if isinstance(key, Scalar) and key.value == "<<" and not key.style:
-            value = resolve(value)
-            sources = value.items if isinstance(value, Sequence) else [value]
-            yield from (node for node in map(resolve, sources) if isinstance(node, Mapping))
+def _pairs_by_rank(mapping: Mapping) -> Iterator[tuple[Node, Node]]:
+    """A mapping's own and merged pairs, those first that win."""
+    stack: list[Mapping | tuple[Node, Node]] = [mapping]
+    seen: set[int] = set()
+    while stack:
+        top = stack.pop()
+        if isinstance(top, tuple):
+            if _is_merge_key(top[0]):
+                stack.extend(reversed(_merged(top[1])))
+            else:
+                yield top
+        elif id(top) not in seen:
+            seen.add(id(top))
+            stack.extend(top.pairs)
+
+
+def _is_merge_key(key: Node) -> bool:
+    return isinstance(key, Scalar) and key.value == "<<" and not key.style and not key.tag
+
+
+def _merged(value: Node) -> list[Mapping]:
+    value = resolve(value)
+    sources = value.items if isinstance(value, Sequence) else [value]
+    return [node for node in map(resolve, sources) if isinstance(node, Mapping)]
 
 
 def _broken(text: str, path: str, offset: int, problem: str | None) -> PromoteError:
@@ -163,14 +187,29 @@ def _broken(text: str, path: str, offset: int, problem: str | None) -> PromoteEr
     return PromoteError(f"this is not valid YAML: {problem}.", fix, path=path, line=line)
 
 
-def _events(text: str) -> Iterable[Any]:
+def _compose(text: str) -> list[Node | None]:
+    from ruamel.yaml import YAML  # noqa: PLC0415  (start-up time)
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415  (start-up time)
+
+    if not _libyaml():
+        return _compose_slowly(text)
+    try:
+        return _Composer(text).compose(YAML(typ="safe").parse(text))
+    except MarkedYAMLError as error:
+        # libyaml refuses what go-yaml takes: a colon inside plain text in flow style.
+        if error.problem != "found unexpected ':'":
+            raise
+        with suppress(YAMLError):
+            return _compose_slowly(text)
+        raise
+
+
+def _compose_slowly(text: str) -> list[Node | None]:
     from ruamel.yaml import YAML  # noqa: PLC0415  (start-up time)
 
-    if _libyaml():
-        return YAML(typ="safe").parse(text)  # type: ignore[no-any-return]
     reader = YAML(typ="safe", pure=True)
     reader.Scanner = _tab_scanner()
-    return reader.parse(text)
+    return _Composer(text).compose(reader.parse(text))
 
 
 @cache
@@ -182,7 +221,7 @@ def _libyaml() -> bool:
 def _tab_scanner() -> type:
     from ruamel.yaml.scanner import Scanner  # noqa: PLC0415  (only where libyaml is missing)
 
-    class TabScanner(Scanner):  # type: ignore[misc]
+    class TabScanner(Scanner):
         """Takes tabs between tokens where libyaml and go-yaml do, which the base class refuses."""
 
         def scan_to_next_token(self) -> None:
@@ -196,6 +235,22 @@ def _tab_scanner() -> type:
     return TabScanner
 
 
+class _Mark(Protocol):
+    index: int
+
+
+class _Event(Protocol):
+    """A parsing event as far as it is read here; each kind has some of the fields."""
+
+    start_mark: _Mark
+    end_mark: _Mark
+    anchor: str | None
+    tag: object
+    value: str
+    style: str | None
+    flow_style: bool | None
+
+
 class _Composer:
     """Builds nodes from parsing events, without recursion: depth is not ours to bound."""
 
@@ -206,9 +261,9 @@ class _Composer:
         self.stack: list[Mapping | Sequence] = []
         self.keys: list[Node | None] = []
 
-    def compose(self, events: Iterable[Any]) -> list[Node | None]:
+    def compose(self, events: Iterable[_Event]) -> list[Node | None]:
         """Read the whole stream."""
-        handlers: dict[str, Callable[[Any], None]] = {
+        handlers: dict[str, Callable[[_Event], None]] = {
             "DocumentStartEvent": self._start_document,
             "ScalarEvent": self._add_scalar,
             "AliasEvent": self._add_alias,
@@ -223,20 +278,21 @@ class _Composer:
                 handler(event)
         return self.roots
 
-    def _start_document(self, _: Any) -> None:
+    def _start_document(self, _: _Event) -> None:
         self.anchors = {}
         self.roots.append(None)
 
-    def _add_scalar(self, event: Any) -> None:
+    def _add_scalar(self, event: _Event) -> None:
         start, end = self._span(event)
         style = event.style or ""
-        scalar = Scalar(start, end, event.anchor, _tag(event), event.value, style)
+        flow = bool(self.stack and self.stack[-1].flow)
+        scalar = Scalar(start, end, event.anchor, _tag(event), event.value, style, flow)
         if not style and not event.value and event.anchor is None and event.tag is None:
             scalar.start = scalar.end = self._empty_position(start)
         self._add(scalar)
 
-    def _add_alias(self, event: Any) -> None:
-        target = self.anchors.get(event.anchor)
+    def _add_alias(self, event: _Event) -> None:
+        target = self.anchors.get(event.anchor or "")
         if target is None:
             from ruamel.yaml.error import MarkedYAMLError  # noqa: PLC0415  (start-up time)
 
@@ -245,15 +301,15 @@ class _Composer:
         start, end = event.start_mark.index, event.end_mark.index
         self._add(Alias(start, end, target=target))
 
-    def _start_mapping(self, event: Any) -> None:
+    def _start_mapping(self, event: _Event) -> None:
         start, end = self._span(event)
         self._open(Mapping(start, end, event.anchor, _tag(event), bool(event.flow_style)))
 
-    def _start_sequence(self, event: Any) -> None:
+    def _start_sequence(self, event: _Event) -> None:
         start, end = self._span(event)
         self._open(Sequence(start, end, event.anchor, _tag(event), bool(event.flow_style)))
 
-    def _end_collection(self, event: Any) -> None:
+    def _end_collection(self, event: _Event) -> None:
         self.keys.pop()
         node = self.stack.pop()
         children = node.items if isinstance(node, Sequence) else [v for _, v in node.pairs]
@@ -283,7 +339,7 @@ class _Composer:
             parent.pairs.append((key, node))
             self.keys[-1] = None
 
-    def _span(self, event: Any) -> tuple[int, int]:
+    def _span(self, event: _Event) -> tuple[int, int]:
         """The content's bounds: the parsers differ in which properties their marks include."""
         start, end = event.start_mark.index, event.end_mark.index
         if event.anchor is None and event.tag is None:
@@ -301,5 +357,5 @@ class _Composer:
         return colon.end() if colon else start
 
 
-def _tag(event: Any) -> str | None:
+def _tag(event: _Event) -> str | None:
     return str(event.tag) if event.tag is not None else None

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, desired
-from gitops_promote.core.splice import Document, Editor
-from gitops_promote.core.yaml_tree import (
+from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.quoting import quotes_of
+from gitops_promote.core.yaml.splice import Editor
+from gitops_promote.core.yaml.tree import (
     Mapping,
     Node,
     Scalar,
@@ -26,11 +28,11 @@ _LISTS = ("images", "imageTags")  # the second is kustomize's old name of the fi
 _KEYS = ("name", "newName", "newTag", "digest")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One item of `images:`; of a key that is missing the pair is None."""
+    """One item of `images:` that has a name; `key` is its place, such as `images[0]`."""
 
-    index: int
+    key: str
     node: Mapping
     name: str
 
@@ -40,8 +42,7 @@ class Entry:
 
     def text(self, key: str) -> str:
         """The value of a key as kustomize sees it, empty where there is none."""
-        value = find_value(self.node, key)
-        return value.value if isinstance(value, Scalar) else ""
+        return _text(self.node, key)
 
     @property
     def current(self) -> Reference:
@@ -57,25 +58,24 @@ def entries(document: Document) -> list[Entry]:
         document: A kustomization file.
 
     Returns:
-        The entries, in the order of the file.
+        The entries, in the order in which kustomize applies them.
 
     Raises:
         PromoteError: The file is none that kustomize would take.
     """
-    images = _image_list(document)
-    items = images.items if isinstance(images, Sequence) else []
     found = []
-    for index, item in enumerate(items):
-        node = resolve(item)
-        if not isinstance(node, Mapping):
-            raise document.error(
-                "an item of `images` must be a mapping.",
-                "Write it as `- name: NAME` with `newTag: TAG` below.",
-                item,
-            )
-        name = find_value(node, "name")
-        if isinstance(name, Scalar) and name.value:
-            found.append(Entry(index, node, name.value))
+    for key, images in _image_lists(document):
+        for index, item in enumerate(images.items):
+            node = resolve(item)
+            if isinstance(node, Mapping):
+                if name := _text(node, "name"):
+                    found.append(Entry(f"{key}[{index}]", node, name))
+            elif not _is_null(node):
+                raise document.error(
+                    "an item of `images` must be a mapping.",
+                    "Write it as `- name: NAME` with `newTag: TAG` below.",
+                    item,
+                )
     return found
 
 
@@ -116,27 +116,51 @@ def set_image(document: Document, image: Image, together: frozenset[str]) -> Edi
     found = matching(document, image)
     editor = Editor(document)
     if found:
-        for entry in found:
-            _check_shared(document, entry, image, together)
+        # One mapping may be several entries, by aliases.
+        for entry in {id(entry.node): entry for entry in found}.values():
             _update(editor, entry, image)
     else:
         _add(editor, image)
     edited = editor.apply()
+    _check_outcome(document, edited, found, image, together)
     return Edited(edited, tuple(_changes(found, edited, image)), _doubts(found, image))
 
 
+def _check_outcome(
+    before: Document, after: Document, found: list[Entry], image: Image, together: frozenset[str]
+) -> None:
+    """Hold all entries to what they are to run: anchors and merge keys tie some to others."""
+    meant = {entry.key: entry for entry in found}
+    old = {entry.key: entry for entry in entries(before)}
+    for entry in entries(after):
+        current = old[entry.key].current if entry.key in old else Reference(entry.name)
+        if entry.key in meant or entry.key not in old:
+            if entry.current != desired(image, current):
+                raise before.error(
+                    f"a merge key (`<<`) gives `{image.name}` another version than its own.",
+                    "Write `newTag` or `digest` below the merge key, or without it.",
+                    old[entry.key].node if entry.key in old else None,
+                )
+        elif entry.current != current and entry.name not in together:
+            raise before.error(
+                f"`{image.name}` and `{entry.name}` share their version by an anchor.",
+                "Promote both in one call, or give each its own value.",
+                old[entry.key].node,
+            )
+
+
 def _changes(before: list[Entry], edited: Document, image: Image) -> Iterator[Change]:
-    old = {entry.index: entry.current for entry in before}
+    old = {entry.key: entry.current for entry in before}
     for entry in entries(edited):
-        if entry.index not in old if before else entry.name != image.name:
+        if entry.key not in old if before else entry.name != image.name:
             continue
         pair = entry.pair("newTag") or entry.pair("digest") or entry.pair("newName")
         yield Change(
             image=image.name,
             path=edited.path,
             line=edited.line(resolve(pair[1]) if pair else entry.node),
-            key=f"images[{entry.index}]",
-            old=old.get(entry.index, Reference(image.name)),
+            key=entry.key,
+            old=old.get(entry.key, Reference(image.name)),
             new=entry.current,
         )
 
@@ -147,7 +171,21 @@ def _doubts(found: list[Entry], image: Image) -> tuple[str, ...]:
     return (f"`images` has {len(found)} entries named `{image.name}`; all were set.",)
 
 
-def _image_list(document: Document) -> Node | None:
+def _image_lists(document: Document) -> list[tuple[str, Sequence]]:
+    """The lists of images by their keys; null counts as none, as it does for kustomize."""
+    found = []
+    for key, value in _image_pairs(document):
+        node = resolve(value)
+        if isinstance(node, Sequence):
+            found.append((_spelling(key), node))
+        elif not _is_null(node):
+            raise document.error(
+                f"`{_spelling(key)}` must be a list.", "Write one `- name: NAME` per image.", value
+            )
+    return found
+
+
+def _image_pairs(document: Document) -> list[tuple[Node, Node]]:
     root = document.root
     if not isinstance(root, Mapping) or not root.pairs:
         raise PromoteError(
@@ -155,63 +193,46 @@ def _image_list(document: Document) -> Node | None:
             "Give it `resources:` first.",
             path=document.path,
         )
-    pair = _image_pair(root)
-    if pair is None:
-        return None
-    value = resolve(pair[1])
-    if isinstance(value, Sequence) or _is_null(value):
-        return value
-    raise document.error(
-        f"`{_LISTS[0]}` must be a list.", "Write one `- name: NAME` per image.", pair[1]
-    )
+    return [pair for key in _LISTS if (pair := find_pair(root, key, fold=True))]
 
 
-def _image_pair(root: Mapping) -> tuple[Node, Node] | None:
-    return next(filter(None, (find_pair(root, key, fold=True) for key in _LISTS)), None)
+def _spelling(key: Node) -> str:
+    key = resolve(key)
+    return key.value if isinstance(key, Scalar) else ""
+
+
+def _text(node: Mapping, key: str) -> str:
+    value = find_value(node, key, fold=True)
+    return value.value if isinstance(value, Scalar) and not _is_null(value) else ""
 
 
 def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null")
-
-
-def _check_shared(
-    document: Document, entry: Entry, image: Image, together: frozenset[str]
-) -> None:
-    """Refuse to change by an anchor what another image runs."""
-    for key in _KEYS[1:]:
-        mine = entry.pair(key)
-        for other in entries(document):
-            theirs = other.pair(key)
-            if other.name in together or not mine or not theirs or other.node is entry.node:
-                continue
-            if resolve(mine[1]) is resolve(theirs[1]) and other.name != entry.name:
-                raise document.error(
-                    f"`{image.name}` and `{other.name}` share this `{key}` by an anchor.",
-                    "Promote both in one call, or give each its own value.",
-                    resolve(mine[1]),
-                )
+    return (
+        isinstance(node, Scalar)
+        and not node.style
+        and node.value in ("", "~", "null", "Null", "NULL")
+        and node.tag in (None, "tag:yaml.org,2002:null")
+    )
 
 
 def _update(editor: Editor, entry: Entry, image: Image) -> None:
     old, new = entry.current, desired(image, entry.current)
-    if new.name != (entry.text("newName") or entry.name) or image.new_name == new.name:
+    if new.name != old.name or image.new_name == new.name:
         _put(editor, entry, "newName", new.name)
     tag, digest = entry.pair("newTag"), entry.pair("digest")
-    if old.tag and old.digest and not digest:
+    if old.tag and old.digest and new.tag and not digest:
         # `newTag: TAG@DIGEST`: kustomize writes the two one behind the other, and so may we.
         _put(editor, entry, "newTag", new.version)
-        return
-    if new.tag and not tag and digest and not new.digest:
+    elif new.tag and not new.digest and digest and not tag:
         editor.replace_pair(entry.node, digest[0], "newTag", new.tag)
-        return
-    if new.digest and not digest and tag and not new.tag:
+    elif new.digest and not new.tag and tag and not digest:
         editor.replace_pair(entry.node, tag[0], "digest", new.digest)
-        return
-    for key, value, pair in (("newTag", new.tag, tag), ("digest", new.digest, digest)):
-        if value:
-            _put(editor, entry, key, value)
-        elif pair and entry.text(key):
-            editor.remove_pair(entry.node, pair[0])
+    else:
+        for key, value, pair in (("newTag", new.tag, tag), ("digest", new.digest, digest)):
+            if value:
+                _put(editor, entry, key, value)
+            elif pair and entry.text(key):
+                editor.remove_pair(entry.node, pair[0])
 
 
 def _put(editor: Editor, entry: Entry, key: str, value: str) -> None:
@@ -219,10 +240,10 @@ def _put(editor: Editor, entry: Entry, key: str, value: str) -> None:
     if pair:
         editor.set(pair[1], value)
         return
-    earlier = [entry.pair(name) for name in _KEYS[: _KEYS.index(key)]]
-    after = next(found[0] for found in reversed(earlier) if found)
+    earlier = [entry.pair(name) for name in reversed(_KEYS[: _KEYS.index(key)])]
+    after = next(filter(None, earlier), entry.node.pairs[-1])
     style = _quotes(entries(editor.document)) if key != "newName" else ""
-    editor.add_pair(entry.node, after, key, value, style)
+    editor.add_pair(entry.node, after[0], key, value, style)
 
 
 def _add(editor: Editor, image: Image) -> None:
@@ -237,11 +258,12 @@ def _add(editor: Editor, image: Image) -> None:
             f"`{image.name}` has no entry here, and the call gives it nothing to set.",
             "Give it a tag, a digest or a new name.",
         )
-    images = _image_list(document)
-    if isinstance(images, Sequence):
-        editor.append_item(images, pairs, _quotes(known))
+    lists = [images for _, images in _image_lists(document) if images.items]
+    if lists:
+        editor.append_item(lists[-1], pairs, _quotes(known))
     else:
-        editor.add_list(_LISTS[0], pairs, "")
+        present = _image_pairs(document)
+        editor.add_list(_spelling(present[0][0]) if present else _LISTS[0], pairs, "")
 
 
 def _order(known: list[Entry]) -> list[str]:
@@ -257,7 +279,6 @@ def _quotes(known: list[Entry]) -> str:
     for entry in reversed(known):
         pair = entry.pair("newTag") or entry.pair("digest")
         value = resolve(pair[1]) if pair else None
-        if isinstance(value, Scalar):
-            return value.style if value.style in ("'", '"') else ""
+        if value:
+            return quotes_of(value)
     return ""
-

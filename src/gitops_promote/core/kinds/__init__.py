@@ -1,0 +1,1 @@
+"""The kinds of targets, a module each: where a file keeps an image, and how it is promoted."""

@@ -1,0 +1,180 @@
+"""The places of a chart's values file that hold an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gitops_promote.core.images import Reference, split_reference, split_registry
+from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.key_path import Path
+from gitops_promote.core.yaml.tree import (
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    find_pair,
+    find_value,
+    resolve,
+)
+
+# The names that charts give to the parts of an image, the usual one first.
+NAME_KEYS = ("repository", "repo", "image", "name")
+TAG_KEYS = ("tag", "imageTag", "version")
+DIGEST_KEYS = ("digest", "sha")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of a values file that holds an image, or a part of one.
+
+    A *block* is a mapping of parts (`node` is a mapping). Otherwise `node` is a scalar that holds
+    a whole reference, or with `part` its tag or digest alone.
+    """
+
+    path: Path
+    node: Mapping | Scalar
+    part: str = ""
+    registry: str = ""
+
+    @property
+    def current(self) -> Reference:
+        """What stands here; the name is empty where the place doesn't say it."""
+        if isinstance(self.node, Mapping):
+            return block_reference(self.node, self.registry)
+        if not self.part:
+            return split_reference(self.node.value)
+        tag, _, digest = self.node.value.partition("@")
+        return Reference("", "", tag) if self.part == "digest" else Reference("", tag, digest)
+
+    @property
+    def version_node(self) -> Node:
+        """The node that a promotion changes, or the block that will hold it."""
+        if isinstance(self.node, Mapping):
+            return first_of(self.node, TAG_KEYS) or first_of(self.node, DIGEST_KEYS) or self.node
+        return self.node
+
+
+def slots(document: Document) -> list[Slot]:
+    """Every place of a values file that names an image.
+
+    Args:
+        document: The values file.
+
+    Returns:
+        The blocks with a name, and the references `NAME:TAG` whose key speaks of an image.
+    """
+    registry = global_registry(document.root)
+    found: list[Slot] = []
+    stack: list[tuple[Path, Node | None]] = [((), document.root)]
+    while stack:
+        path, node = stack.pop()
+        if isinstance(node, Sequence):
+            stack.extend(((*path, i), item) for i, item in reversed(list(enumerate(node.items))))
+        elif isinstance(node, Mapping):
+            if is_block(node):
+                found.append(Slot(path, node, registry=registry))
+            children = children_of(path, node)
+            stack.extend(reversed(children))
+            found.extend(_reference_slots(node, children))
+    return found
+
+
+def children_of(path: Path, node: Mapping) -> list[tuple[Path, Node]]:
+    """The values that count, of a key given twice the last, as aliases where they are such."""
+    children: dict[str, Node] = {}
+    for key, value in node.pairs:
+        name = resolve(key)
+        if isinstance(name, Scalar):
+            children[name.value] = value
+    return [((*path, name), value) for name, value in children.items()]
+
+
+def text_of(node: Mapping, key: str) -> str:
+    """The text of a scalar below a key, empty where there is none."""
+    value = find_value(node, key)
+    return value.value if isinstance(value, Scalar) else ""
+
+
+def first_of(node: Mapping, keys: tuple[str, ...]) -> Scalar | None:
+    """The value of the first of several keys that a block has, merged ones included."""
+    values = (find_value(node, key) for key in keys)
+    return next((value for value in values if isinstance(value, Scalar)), None)
+
+
+def name_key(node: Mapping) -> str:
+    """The key of a mapping that names the image's repository; empty where it is no block."""
+    for key in NAME_KEYS:
+        if not text_of(node, key):
+            continue
+        if key in ("repository", "repo"):
+            return key
+        versioned = first_of(node, TAG_KEYS[:2] + DIGEST_KEYS) is not None
+        registry = key == "image" and text_of(node, "registry")
+        if (versioned or registry) and not split_reference(text_of(node, key)).version:
+            return key
+    return ""
+
+
+def is_block(node: Mapping) -> bool:
+    """Whether a mapping names an image, and itself has a part of it."""
+    parts = (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS)
+    return bool(name_key(node)) and any(find_pair(node, key) for key in parts)
+
+
+def block_reference(node: Mapping, registry: str) -> Reference:
+    """What a block says of its image.
+
+    Args:
+        node: The block.
+        registry: The registry of all images that name none.
+
+    Returns:
+        Name, tag and digest; each is empty where the block doesn't say it.
+    """
+    key = name_key(node)
+    name, own = (text_of(node, key) if key else ""), text_of(node, "registry")
+    if name and own:
+        name = f"{own}/{name}"
+    elif name and registry and not split_registry(name)[0]:
+        name = f"{registry}/{name}"
+    tag_node, digest_node = first_of(node, TAG_KEYS), first_of(node, DIGEST_KEYS)
+    tag, _, digest = (tag_node.value if tag_node else "").partition("@")
+    if not digest and digest_node and digest_node.value:
+        digest = digest_node.value
+        if digest_key(node) == "sha" and ":" not in digest:
+            digest = f"sha256:{digest}"
+    return Reference(name, "" if tag_node and is_null(tag_node) else tag, digest)
+
+
+def is_null(node: Scalar) -> bool:
+    """Whether a scalar is null."""
+    return not node.style and node.value in ("", "~", "null", "Null", "NULL")
+
+
+def digest_key(node: Mapping) -> str:
+    """The key that a block has for its digest, empty where it has none."""
+    return next((key for key in DIGEST_KEYS if find_value(node, key) is not None), "")
+
+
+def global_registry(root: Node | None) -> str:
+    """What charts that follow Bitnami's take for the registry of every image without one."""
+    shared = find_value(root, "global") if isinstance(root, Mapping) else None
+    if not isinstance(shared, Mapping):
+        return ""
+    image = find_value(shared, "image")
+    nested = text_of(image, "registry") if isinstance(image, Mapping) else ""
+    return text_of(shared, "imageRegistry") or nested or text_of(shared, "registry")
+
+
+def _reference_slots(node: Mapping, children: list[tuple[Path, Node]]) -> Iterator[Slot]:
+    own_name = name_key(node)
+    for path, value in children:
+        spoken = any("image" in str(segment).lower() for segment in path)
+        if not isinstance(value, Scalar) or not spoken or path[-1] == own_name:
+            continue
+        reference = split_reference(value.value)
+        # Without a tag only a key such as `image` itself tells a reference from a policy's name.
+        whole = reference.version or str(path[-1]).lower().endswith("image")
+        if whole and reference.name and not set(value.value) & set(" \t\n{}$"):
+            yield Slot(path, value)

@@ -1,0 +1,85 @@
+"""A YAML file as bytes, text and tree."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.yaml.layout import LINE_BREAK, line_of
+from gitops_promote.core.yaml.tree import Node, parse
+
+_BOMS = (
+    # UTF-32 is not looked for: go-yaml, which reads these files in the end, does not know it.
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file: its text, the node tree of its first document, and how it is encoded.
+
+    kustomize and Helm read the first document of a file and no other, and so does this.
+    """
+
+    path: str
+    text: str
+    root: Node | None
+    bom: bytes = b""
+    encoding: str = "utf-8"
+    roots: tuple[Node | None, ...] = ()
+
+    @classmethod
+    def parse(cls, content: bytes, path: str) -> Document:
+        """Read a file.
+
+        Args:
+            content: Its bytes.
+            path: Its path, for messages.
+
+        Returns:
+            The document.
+
+        Raises:
+            PromoteError: The bytes are not text, or the text is not YAML.
+        """
+        bom, encoding = next((b for b in _BOMS if content.startswith(b[0])), (b"", "utf-8"))
+        try:
+            text = content[len(bom) :].decode(encoding)
+        except UnicodeDecodeError as error:
+            raise PromoteError(
+                f"this file is not {encoding.upper()} text: {error.reason}.",
+                "Save it as UTF-8.",
+                path=path,
+                line=content.count(b"\n", 0, error.start) + 1,
+            ) from None
+        return cls._of(text, path, bom, encoding)
+
+    @classmethod
+    def _of(cls, text: str, path: str, bom: bytes, encoding: str) -> Document:
+        roots = tuple(parse(text, path))
+        return cls(path, text, roots[0] if roots else None, bom, encoding, roots)
+
+    def with_text(self, text: str) -> Document:
+        """The same file with another text."""
+        return self._of(text, self.path, self.bom, self.encoding)
+
+    def encode(self) -> bytes:
+        """The file's bytes."""
+        return self.bom + self.text.encode(self.encoding)
+
+    def line(self, node: Node) -> int:
+        """The line of a node, counted from 1."""
+        return line_of(self.text, node.start)
+
+    @property
+    def newline(self) -> str:
+        """The line end that the file uses, that of its first line."""
+        found = LINE_BREAK.search(self.text)
+        return found.group() if found else "\n"
+
+    def error(self, what: str, fix: str, node: Node | None = None) -> PromoteError:
+        """An error that names this file, and the line of `node` if one is given."""
+        return PromoteError(what, fix, path=self.path, line=self.line(node) if node else 0)

@@ -1,0 +1,74 @@
+"""The command line: its flags are the inputs."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_promote.cli import environment, parse_arguments
+from gitops_promote.inputs import INPUTS
+
+
+def variables(*arguments: str, **environ: str) -> dict[str, str]:
+    """The variables that flags set."""
+    merged = environment(parse_arguments(["promote", *arguments]), environ)
+    return {name.removeprefix("GITOPS_PROMOTE_"): value for name, value in merged.items()}
+
+
+def test_a_flag_is_an_input() -> None:
+    assert variables("--config-repository", "a/b", "--app=x") == {
+        "CONFIG_REPOSITORY": "a/b",
+        "APP": "x",
+    }
+
+
+def test_a_list_s_flag_may_repeat() -> None:
+    assert variables("--images", "a:1\nb:2", "--images", "c:3") == {"IMAGES": "a:1\nb:2\nc:3"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"), [(["--signoff"], "true"), (["--signoff=false"], "false")]
+)
+def test_a_switch(arguments: list[str], value: str) -> None:
+    assert variables(*arguments) == {"SIGNOFF": value}
+
+
+def test_a_flag_goes_before_a_variable() -> None:
+    given = {"GITOPS_PROMOTE_APP": "old", "GITOPS_PROMOTE_ENVIRONMENT": "dev"}
+
+    assert variables("--app", "new", **given) == {"APP": "new", "ENVIRONMENT": "dev"}
+
+
+@pytest.mark.parametrize("item", INPUTS, ids=lambda item: item.name)
+def test_every_input_is_in_the_help(item: object, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse_arguments(["promote", "--help"])
+
+    assert stop.value.code == 0
+    assert getattr(item, "flag", "?") in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_secret_has_no_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    for item in INPUTS:
+        if item.secret:
+            with pytest.raises(SystemExit):
+                parse_arguments(["promote", f"--{item.name}", "x"])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["promote", "--env", "dev"],
+        ["promote", "--promotion-mode", "x"],
+        ["promote", "--format", "xml"],
+        ["promote", "--images"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse_arguments(arguments)
+
+    assert stop.value.code == 2
+    assert "usage: gitops-promote" in capsys.readouterr().err

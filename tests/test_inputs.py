@@ -1,0 +1,103 @@
+"""The inputs: read from the environment, checked and typed."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops_promote.core.errors import UsageError
+from gitops_promote.core.images import Image
+from gitops_promote.inputs import INPUTS, PREFIX, Identity, Inputs, load
+
+NEEDED = {"images": "ghcr.io/acme/shop:1", "target": "values.yaml"}
+
+
+def read(**values: str) -> Inputs:
+    """The inputs by their names, `_` for `-`."""
+    merged = {**NEEDED, **values}
+    return load({f"{PREFIX}{name.upper()}": value for name, value in merged.items()})
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    inputs = read()
+
+    assert inputs.images == (Image("ghcr.io/acme/shop", None, "1"),)
+    assert inputs.targets == ("values.yaml",)
+    assert (inputs.promotion_mode, inputs.signoff) == ("push", False)
+    assert (inputs.app, inputs.config_ref, inputs.environments) == ("", "", ())
+    assert (inputs.author, inputs.committer) == (None, None)
+
+
+def test_an_input_of_blanks_is_not_given() -> None:
+    blanks = {item.name.replace("-", "_"): " \n " for item in INPUTS if item.name not in NEEDED}
+
+    assert read(**blanks) == read()
+
+
+def test_lists_are_one_item_a_line() -> None:
+    inputs = read(images="a:1\r\n  b:2,c:3,\n\na:1", environment="dev, prod\ntest", target="a,b\nc")
+
+    assert [image.name for image in inputs.images] == ["a", "b", "c"]
+    assert inputs.environments == ("dev", "prod", "test")
+    assert inputs.targets == ("a,b", "c")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("images", "", r"Input `images` \(`--images`\) is missing"),
+        ("target", "\n", r"Input `target` \(`--target`\) is missing"),
+        ("images", "a:1\na:2", "names `a` 2 times"),
+        ("promotion_mode", "pull-request", "Input `promotion-mode` is `pull-request`"),
+        ("signoff", "yes", "Input `signoff` is `yes`"),
+        ("environment", "../prod", "Input `environment`"),
+        ("environment", "a#b", "Input `environment`"),
+        ("environment", "*", "Input `environment`"),
+        ("environment", "$(id)", "Input `environment`"),
+        ("environment", "a:b", "Input `environment`"),
+        ("app", "x\ny", "Input `app`"),
+        ("app", "{environment}", "Input `app`"),
+        ("author", "Ann", "Input `author`"),
+        ("author", "<a@b.c>", "Input `author`"),
+        ("author", "Ann <a b>", "Input `author`"),
+        ("committer", "A <a@b.c>\ncommitter B <b@b.c>", "Input `committer`"),
+        ("committer", "A\nB <a@b.c>", "Input `committer`"),
+        ("commit_message", "Deploy {what}", "placeholder `{what}`"),
+    ],
+)
+def test_a_wrong_input(name: str, value: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        read(**{name: value})
+
+    assert raised.value.fix.endswith(".")
+
+
+def test_a_person() -> None:
+    assert read(author=" Ann B. <ann@example.com> ").author == Identity("Ann B.", "ann@example.com")
+    assert str(Identity("Ann", "a@b.c")) == "Ann <a@b.c>"
+
+
+@given(st.text(alphabet="ab/.-@{~^:?*[\\ \x7f\0_A", min_size=1, max_size=12))
+def test_a_branch_is_one_that_git_takes(value: str) -> None:
+    try:
+        branch = read(config_ref=value).config_ref
+    except UsageError:
+        return
+    if branch:
+        check = ["git", "check-ref-format", "--branch", branch]
+        assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "value", ["--upload-pack=touch x", "-c", "refs/tags/v1", "a..b", "main:main", "@", "x.lock"]
+)
+def test_what_is_no_branch(value: str) -> None:
+    with pytest.raises(UsageError, match="Input `config-ref` is"):
+        read(config_ref=value)
+
+
+def test_a_branch_by_its_full_name() -> None:
+    assert read(config_ref="refs/heads/feature/x").config_ref == "feature/x"
