@@ -149,7 +149,7 @@ def test_a_config_repository_that_does_not_fit(
         ({"config-repository": "ext::sh -c id"}, "transport `ext`, which is not supported"),
         ({"config-repository": "--upload-pack=id"}, "which names no repository"),
         ({"config-repository": "https://u:p@x.io/a"}, "has a password or token in its URL"),
-        ({"config-repository": ""}, "Input config-repository is missing"),
+        ({"config-repository": ""}, "Input `config-repository` "),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value.values())[:30],
 )

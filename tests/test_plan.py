@@ -373,3 +373,16 @@ def test_kustomize_builds_what_was_planned(tmp_path: Path, tool: Callable[[str],
     assert images("apps/web") == {f"r.io/web:3@{DIGEST}"}
     assert images("apps/shop/overlays/dev") == {f"{SHOP}:2"}
     assert images("apps/shop/overlays/prod") == {f"{SHOP}:0.8.0"}
+
+
+def test_images_that_share_an_anchor_are_each_reported_as_they_were() -> None:
+    text = "images:\n- name: acme/shop\n  newTag: &v v1\n- name: acme/worker\n  newTag: *v\n"
+    files = {"kustomization.yaml": text}
+
+    found = plan("acme/shop:v2 acme/worker:v2", "kustomization.yaml", files=files)
+
+    assert found.files == {"kustomization.yaml": text.replace("v1", "v2").encode()}
+    assert [(c.image, c.old.version, c.new.version) for c in found.changes] == [
+        ("acme/shop", "v1", "v2"),
+        ("acme/worker", "v1", "v2"),
+    ]

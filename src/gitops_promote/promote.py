@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from gitops_promote.core.errors import MovedHeadError, RetryableError, UsageError
-from gitops_promote.core.images import Image
 from gitops_promote.core.plan import Plan, Request, make_plan
 from gitops_promote.core.report import Outcome
 from gitops_promote.core.source import Source
@@ -120,8 +119,15 @@ def _request(inputs: Inputs, source: Source, committer: Identity) -> Request:
         for environment in environments
         for line in inputs.targets
     ]
+    images = inputs.images
+    if any(image.tag is None and image.digest is None for image in images):
+        tag = immutable_tag(source)
+        images = tuple(image.with_default_tag(tag) for image in images)
+    elif not source.run_id:
+        # The checkout that this happens to run in need not be what the image was built from.
+        source = Source()
     return Request(
-        images=_with_tags(inputs.images, source),
+        images=images,
         targets=tuple(dict.fromkeys(targets)),
         environments=inputs.environments,
         app=inputs.app,
@@ -129,13 +135,6 @@ def _request(inputs: Inputs, source: Source, committer: Identity) -> Request:
         message=inputs.commit_message,
         signoff=str(committer) if inputs.signoff else "",
     )
-
-
-def _with_tags(images: tuple[Image, ...], source: Source) -> tuple[Image, ...]:
-    if all(image.tag is not None or image.digest is not None for image in images):
-        return images
-    tag = immutable_tag(source)
-    return tuple(image.with_default_tag(tag) for image in images)
 
 
 def _identities(

@@ -6,6 +6,7 @@ on the new head, not merged.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from posixpath import dirname
@@ -168,16 +169,29 @@ class _Planner:
         except ImageNotFoundError as error:
             self.missed.append((place, image, error))
             return
+        changes = edited.changes
+        if document is not self._original(place.path):
+            changes = self._as_found(place, image, changes)
         self.documents[place.path] = edited.document
         self.edited.append((place, image))
         known = {(change.image, change.path, change.key) for change in self.changes}
-        # A place that two targets lead to is reported as the first one found it.
-        new = [c for c in edited.changes if (c.image, c.path, c.key) not in known]
-        self.changes.extend(new)
+        # A place that two targets lead to is reported once.
+        self.changes += [c for c in changes if (c.image, c.path, c.key) not in known]
         warnings = [f"{place.path}: {text}" for text in edited.warnings]
         if place.kind == "kustomize":
             warnings += self._unused(place, image)
         self.warnings.update(dict.fromkeys(warnings))
+
+    def _as_found(
+        self, place: Located, image: Image, changes: tuple[Change, ...]
+    ) -> tuple[Change, ...]:
+        """The changes with what was there before the call: an anchor may have gone ahead."""
+        try:
+            first = edit(place, self._original(place.path), image, self._together(image))
+        except PromoteError:
+            return changes
+        old = {change.key: change.old for change in first.changes}
+        return tuple(replace(change, old=old.get(change.key, change.old)) for change in changes)
 
     def _together(self, image: Image) -> frozenset[str]:
         """The names of the images that get the same version as this one."""
@@ -226,7 +240,10 @@ class _Planner:
         those of the others.
         """
         lines = {}
+        edits = Counter(place.path for place, _ in self.edited)
         for place, image in self.edited:
+            if edits[place.path] == 1:
+                continue
             document = self.documents[place.path]
             again = edit(place, document, image, self._together(image))
             if again.document.text != document.text:

@@ -149,7 +149,7 @@ def resolve_url(
     """
     value = config_repository or repository
     if not value:
-        raise UsageError("Input config-repository is missing.", _FORMS)
+        raise UsageError("Input `config-repository` (`--config-repository`) is missing.", _FORMS)
     if _GITHUB_NAME.fullmatch(value):
         name = value.removesuffix(".git") + ".git"
         web = parse_url(f"{server_url.rstrip('/')}/{name}")
