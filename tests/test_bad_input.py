@@ -104,7 +104,7 @@ PLAIN = "apps/shop/overlays/dev"
         (SHOP, "links/sub/values.yaml", "goes through `links/sub`, which is a submodule"),
         (SHOP, "README.md", "README.md"),
         (SHOP, "apps", "`apps` is a folder without a kustomization. `apps` has"),
-        (SHOP, "values/shared.yaml", "shares this version by the anchor `&v` with `x/y`"),
+        (SHOP, "values/shared.yaml", "shares what it is given with `x/y`"),
         (SHOP, "values/lines.yaml", "a text of several lines"),
         (SHOP, "values/typed.yaml#image.tag", "values/typed.yaml:3"),
         (SHOP, "values/twice.yaml#web", "`web` holds no image. Did you mean `#web.image`"),

@@ -126,7 +126,7 @@ class CorpusFile:
             sharing = [f for f in self.images if f.version is found.version and not f.whole]
             names = frozenset(other.name for other in sharing)
             if len(names) > 1:
-                with pytest.raises(PromoteError, match="shares this version by the anchor"):
+                with pytest.raises(PromoteError, match="by an anchor or a merge key"):
                     self.promote(found, NEW, ALONE)
                 self.counts["only together, by an anchor"] += 1
             self.check_one(found, names)
@@ -396,6 +396,25 @@ def test_a_pattern_takes_only_the_blocks_of_the_image() -> None:
     assert after == TWO.replace("v1", "v2") + text.removeprefix(TWO)
 
 
+def test_a_pattern_takes_only_places_that_name_the_image() -> None:
+    text = TWO + "replicas: 2\nlogLevel: info\nrival:\n  repository: x/acme/shop\n  tag: v1\n"
+    assert promote(text, "acme/shop:v2", "*.image") == TWO.replace("v1", "v2") + text[len(TWO) :]
+    with pytest.raises(ImageNotFoundError, match="no place that `#\\*` matches names"):
+        promote(text, "acme/shop:v2", "*")
+
+
+@pytest.mark.parametrize("key", ["image.pullPolicy", "image.registry", "replicas", "debug"])
+def test_a_key_that_holds_no_version_is_refused(key: str) -> None:
+    text = "image: {registry: r.io, repository: x/a, tag: v1, pullPolicy: Always}\n"
+    with pytest.raises(PromoteError, match="holds no image"):
+        promote(text + "replicas: 2\ndebug: true\n", "x/a:v2", key)
+
+
+def test_the_key_of_a_block_s_repository_means_the_block() -> None:
+    text = "image: {repository: x/a, tag: v1}\n"
+    assert promote(text, "x/a:v2", "image.repository") == text.replace("v1", "v2")
+
+
 def test_key_in_a_list() -> None:
     text = "jobs:\n- name: a\n  image: acme/shop:v1\n- name: b\n  image: acme/shop:v1\n"
     after = promote(text, "acme/shop:v2", "jobs[1].image")
@@ -438,12 +457,54 @@ def test_anchor_shared_with_another_image() -> None:
     text = (
         "a:\n  repository: acme/a\n  tag: &v v1\nb:\n  repository: acme/b\n  tag: *v\nversion: *v\n"
     )
-    with pytest.raises(PromoteError, match="with `acme/a`") as caught:
+    with pytest.raises(PromoteError, match="with `acme/a`, by an anchor") as caught:
         promote(text, "acme/b:v2")
     assert caught.value.line == 3
     document = Document.parse(text.encode(), "values.yaml")
     edited = helm.set_image(document, parse_image("acme/b:v2"), "", frozenset({"acme/a"}))
     assert edited.document.text == text.replace("v1", "v2")
+
+
+@pytest.mark.parametrize(
+    ("text", "item"),
+    [
+        (
+            (
+                "d: &d {tag: v1}\na: {image: {<<: *d, repository: x/a}}\n"
+                "b: {image: {<<: *d, repository: x/b}}\n"
+            ),
+            "x/a:v2",
+        ),
+        (
+            (
+                f"a: {{repository: x/a, tag: v1, digest: &d '{DIGEST}'}}\n"
+                "b: {repository: x/b, tag: v1, digest: *d}\n"
+            ),
+            "x/a:v2",
+        ),
+        ("a: &s\n  repository: x/a\nb:\n  <<: *s\n  repository: x/b\n", "x/a:v2"),
+        (
+            (
+                "a: {image: {registry: &r ghcr.io, repository: x/a, tag: v1}}\n"
+                "b: {image: {registry: *r, repository: x/b, tag: v1}}\n"
+            ),
+            "ghcr.io/x/a=quay.io/x/a:v2",
+        ),
+    ],
+)
+def test_nothing_of_another_image_changes(text: str, item: str) -> None:
+    with pytest.raises(PromoteError, match=r"shares what it is given with `(ghcr\.io/)?x/b`"):
+        promote(text, item)
+
+
+def test_what_else_has_an_anchored_version_is_warned_of() -> None:
+    text = "image:\n  repository: x/a\n  tag: &v v1\nlabels:\n  release: *v\n"
+    document = Document.parse(text.encode(), "values.yaml")
+    edited = helm.set_image(document, parse_image("x/a:v2"), "", ALONE)
+    assert edited.document.text == text.replace("v1", "v2")
+    assert edited.warnings == (
+        "`release` (line 5) has the same value by an anchor, and changes with it.",
+    )
 
 
 def test_anchored_version_can_be_named_itself() -> None:

@@ -798,3 +798,20 @@ def test_warns_of_an_image_that_has_two_entries() -> None:
     document = Document.parse(text.encode(), "kustomization.yaml")
     (warning,) = kustomize.set_image(document, parse_image("shop:v2"), ALONE).warnings
     assert "2 entries named `shop`" in warning
+
+
+def test_an_anchor_that_ties_a_name_to_its_new_name() -> None:
+    text = "images:\n- {name: &n shop, newName: *n, newTag: v1}\n"
+    document = Document.parse(text.encode(), "kustomization.yaml")
+    with pytest.raises(PromoteError, match="ties `shop` to another value"):
+        kustomize.set_image(document, parse_image("shop=x/shop:v2"), frozenset())
+
+
+def test_an_anchor_outside_of_images_is_warned_of() -> None:
+    text = "namePrefix: &v v1\nimages:\n- {name: shop, newTag: *v}\n"
+    document = Document.parse(text.encode(), "kustomization.yaml")
+    edited = kustomize.set_image(document, parse_image("shop:v2"), frozenset())
+    assert edited.document.text == text.replace("v1", "v2")
+    assert edited.warnings == (
+        "`namePrefix` (line 1) has the same value by an anchor, and changes with it.",
+    )

@@ -249,7 +249,7 @@ class _Planner:
             if again.document.text != document.text:
                 raise PromoteError(
                     f"`{image.name}` and another image of this call are meant for one place here.",
-                    "Promote them one after the other, or name each one's place by `#KEY`.",
+                    "Promote them in a call each.",
                     path=place.path,
                     line=again.changes[0].line,
                 )

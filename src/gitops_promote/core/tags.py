@@ -11,7 +11,7 @@ COMMIT_DIGITS = 12
 
 
 def immutable_tag(source: Source) -> str:
-    """The tag of what was built from a commit, which no later build takes over.
+    """The tag of what a run built from a commit, which no other commit or run takes over.
 
     Args:
         source: The commit and the run.

@@ -305,8 +305,9 @@ def _compile_glob(path: str) -> re.Pattern[str]:
 def _nearest(snapshot: Snapshot, path: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
 
-    known = [name for name in snapshot.paths() if basename(name) == basename(path)]
-    known = known or [name for name in snapshot.paths() if dirname(name) == dirname(path)]
+    paths = [name for name in snapshot.paths() if snapshot.kind(name) in ("file", "folder")]
+    known = [name for name in paths if basename(name) == basename(path)]
+    known = known or [name for name in paths if dirname(name) == dirname(path)]
     near = get_close_matches(path, known[:_MOST_COMPARED], n=3, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(f'`{name}`' for name in near)}?"

@@ -45,7 +45,8 @@ KEY_FILE = "ssh-key"
 KNOWN_HOSTS_FILE = "ssh-known-hosts"
 
 #: Variables of git that only say how to reach a host, and so are kept from the caller.
-_KEPT = ("GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_EXEC_PATH")
+_KEPT = ("GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_")
+_DROPPED = ("GIT_SSL_NO_VERIFY",)  # a token goes to nobody who has not shown who they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +343,7 @@ def _ssh_command(credentials: Credentials, environ: Mapping[str, str]) -> dict[s
 
 def _passes(name: str, value: str, credentials: Credentials) -> bool:
     if name.startswith("GIT_"):
-        return name.startswith(_KEPT)
+        return name.startswith(_KEPT) and name not in _DROPPED
     if name.startswith(("GITOPS_PROMOTE_", "INPUT_")):
         return False
     return not any(len(secret) >= 8 and secret in value for secret in credentials.secrets())

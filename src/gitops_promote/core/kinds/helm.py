@@ -36,6 +36,7 @@ from gitops_promote.core.yaml.key_path import (
     missing,
     parse_key,
 )
+from gitops_promote.core.yaml.quoting import is_string
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
@@ -43,8 +44,12 @@ from gitops_promote.core.yaml.tree import (
     Scalar,
     find_pair,
     find_value,
+    pairs_of,
     resolve,
 )
+
+# What the keys of versions end in, where they are no block's.
+_VERSION_ENDINGS = ("tag", "version", "image", "digest", "sha", "release")
 
 
 def find(document: Document, image: Image, key: str) -> list[Slot]:
@@ -93,11 +98,10 @@ def set_image(document: Document, image: Image, key: str, together: frozenset[st
     """
     found = find(document, image, key)
     editor = Editor(document)
-    warnings: list[str] = []
     for slot in found:
-        warnings += _check_shared(document, slot, image, together)
         _update(editor, slot, image)
     edited = editor.apply()
+    warnings = _check_outcome(document, edited, found, image, together)
     changes = []
     for slot in found:
         after = _slot_at(edited, slot)
@@ -144,10 +148,15 @@ def _find_by_key(document: Document, image: Image, key: str) -> list[Slot]:
     places = find_places(document, parse_key(key))
     found = [_keyed_slot(document, place, image, registry) for place in places]
     if "*" in key:
-        # A pattern takes the places that fit; a plain key must fit.
-        fitting = [slot for slot in found if isinstance(slot, Slot)]
+        # A pattern takes the places that name the image; a plain key must fit.
+        fitting = [slot for slot in found if isinstance(slot, Slot) and _is_named(slot, image)]
         if fitting:
             return list({id(slot.version_node): slot for slot in fitting}.values())
+        raise ImageNotFoundError(
+            f"no place that `#{key}` matches names `{image.name}`.",
+            "Correct the pattern, or name each place by a key of its own.",
+            path=document.path,
+        )
     for slot in found:
         if isinstance(slot, PromoteError):
             raise slot
@@ -157,37 +166,64 @@ def _find_by_key(document: Document, image: Image, key: str) -> list[Slot]:
 def _keyed_slot(
     document: Document, place: Place, image: Image, registry: str
 ) -> Slot | PromoteError:
-    name, node = str(place.path[-1]), resolve(place.node) if place.node else None
-    block = place.parent if isinstance(place.parent, Mapping) else None
-    beside = False
-    if node is None and name in (*TAG_KEYS, *DIGEST_KEYS) and block and name_key(block):
-        node, place = block, Place(place.path[:-1], None, block)
-    if node is None and block is not None:
-        above = Place(place.path[:-1], None, block)
+    """The slot that a key leads to, or why it is none for this image."""
+    place = _image_place(place)
+    if place.node is None and isinstance(place.parent, Mapping):
+        above = Place(place.path[:-1], None, place.parent)
         return missing(document, above, place.path, place.path[-1])
-    if isinstance(node, Mapping):
-        slot = Slot(place.path, node, registry=registry)
-        holds = name_key(node) or first_of(node, TAG_KEYS + DIGEST_KEYS)
-        stated = slot.current.name
-        if not holds:
-            return _no_image(document, place, node)
-    elif isinstance(node, Scalar):
-        slot = Slot(place.path, node, _part(name, node, image))
-        beside = block is not None and bool(slot.part) and bool(name_key(block))
-        stated = block_reference(block, registry).name if block and beside else slot.current.name
-    else:
-        return _no_image(document, place, node)
+    found = _slot_of(place, image, registry)
+    if found is None:
+        return _no_image(document, place, resolve(place.node) if place.node else None)
+    slot, stated = found
     if stated and not _is_akin(stated, image):
         return ImageNotFoundError(
             f"`{format_path(place.path)}` holds `{stated}`, not `{image.name}`.",
             f"To replace it, write `{stated}={image.name}` in images; else name another key.",
             path=document.path,
-            line=document.line(node),
+            line=document.line(slot.node),
         )
-    if slot.part == "tag" and block and beside and first_of(block, DIGEST_KEYS) is not None:
-        # A digest goes before a tag: the old one's must not stay beside the new.
-        return Slot(place.path[:-1], block, registry=registry)
     return slot
+
+
+def _image_place(place: Place) -> Place:
+    """The block itself, where a key names its repository or a part that it doesn't have yet."""
+    block, key = place.parent, str(place.path[-1])
+    if not isinstance(block, Mapping) or not name_key(block):
+        return place
+    absent = place.node is None and key in (*TAG_KEYS, *DIGEST_KEYS)
+    return Place(place.path[:-1], None, block) if absent or _names_block(block, key) else place
+
+
+def _slot_of(place: Place, image: Image, registry: str) -> tuple[Slot, str] | None:
+    """What a place holds of an image, and the image's name as it stands there or beside."""
+    node, block = resolve(place.node) if place.node else None, place.parent
+    if isinstance(node, Mapping):
+        slot = Slot(place.path, node, registry=registry)
+        holds = name_key(node) or first_of(node, TAG_KEYS + DIGEST_KEYS)
+        return (slot, slot.current.name) if holds else None
+    if not isinstance(node, Scalar):
+        return None
+    key = str(place.path[-1])
+    slot = Slot(place.path, node, _part(key, node, image))
+    beside = isinstance(block, Mapping) and bool(slot.part) and bool(name_key(block))
+    if not _can_be_version(key, node, in_block=beside):
+        return None
+    if not isinstance(block, Mapping) or not beside:
+        return slot, slot.current.name
+    if slot.part == "tag" and first_of(block, DIGEST_KEYS) is not None:
+        # A digest goes before a tag: the old one's must not stay beside the new.
+        slot = Slot(place.path[:-1], block, registry=registry)
+    return slot, block_reference(block, registry).name
+
+
+def _names_block(block: Mapping, key: str) -> bool:
+    """Whether a key holds a block's repository, whose version stands in another."""
+    return key == name_key(block) and first_of(block, TAG_KEYS + DIGEST_KEYS) is not None
+
+
+def _can_be_version(name: str, node: Scalar, *, in_block: bool) -> bool:
+    """Whether a scalar that a key names may hold a version, and not a policy, count or switch."""
+    return name.lower().endswith(_VERSION_ENDINGS) or (is_string(node) and not in_block)
 
 
 def _part(name: str, node: Scalar, image: Image) -> str:
@@ -211,28 +247,61 @@ def _slot_at(document: Document, slot: Slot) -> Slot:
     return Slot(slot.path, node, slot.part, slot.registry)
 
 
-def _check_shared(
-    document: Document, slot: Slot, image: Image, together: frozenset[str]
+def _check_outcome(
+    before: Document, after: Document, found: list[Slot], image: Image, together: frozenset[str]
 ) -> list[str]:
-    """Refuse to change by an anchor what other images run; only warn where it is named itself."""
-    node = resolve(slot.version_node)
-    if node.anchor is None:
+    """Hold every image of the file to what it is to be: anchors and merge keys tie some to others.
+
+    Returns:
+        What follows by an anchor, to be warned of.
+    """
+    if after is before:
         return []
+    for slot in found:
+        if not _is_as_meant(_slot_at(after, slot), desired(image, slot.current)):
+            raise before.error(
+                f"another value goes before the one of `{format_path(slot.path)}` here.",
+                "Write the image's values once, behind any merge key (`<<`).",
+                slot.version_node,
+            )
+    old, new = slots(before), {slot.path: slot.current for slot in slots(after)}
     allowed = {canonical_name(name) for name in together} | _names(image)
-    sharing = [other for other in slots(document) if resolve(other.version_node) is node]
-    names = dict.fromkeys(other.current.name for other in sharing if other.path != slot.path)
+    paths = [slot.path for slot in found]
+    moved = [slot for slot in old if slot.path not in paths and new.get(slot.path) != slot.current]
+    names = dict.fromkeys(slot.current.name for slot in moved)
     others = [f"`{name}`" for name in names if canonical_name(name) not in allowed]
-    listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
     if not others:
-        return []
-    if slot.node is node and slot.path not in [other.path for other in sharing]:
-        return [f"`{format_path(slot.path)}` is the version of {listed} too."]
-    raise document.error(
-        f"`{image.name}` shares this version by the anchor `&{node.anchor}` with {listed}.",
-        "Promote them in one call, name the anchored key itself with `#KEY`, or give each its "
-        "own value.",
-        node,
+        return _followers(before, found)
+    listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+    if all(isinstance(slot.node, Scalar) and slot.part for slot in found):
+        return [f"`{format_path(found[0].path)}` is the version of {listed} too."]
+    raise before.error(
+        f"`{image.name}` shares what it is given with {listed}, by an anchor or a merge key.",
+        "Promote them to one version in one call, name the shared key itself with `#KEY`, or "
+        "give each its own value.",
+        found[0].version_node,
     )
+
+
+def _is_as_meant(slot: Slot, new: Reference) -> bool:
+    current = slot.current
+    named = not current.name or canonical_name(current.name) == canonical_name(new.name)
+    tagged = slot.part == "digest" or not new.tag or current.tag == new.tag
+    return named and tagged and (not new.digest or current.digest == new.digest)
+
+
+def _followers(document: Document, found: list[Slot]) -> list[str]:
+    """What else than an image's part has an anchored version."""
+    parts = (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS)
+    keys = [
+        key
+        for slot in found
+        if slot.version_node.anchor is not None
+        for _, key in pairs_of(document.root, slot.version_node)
+        if isinstance(key, Scalar) and key.value not in parts and not slot.part
+    ]
+    listed = ", ".join(f"`{key.value}` (line {document.line(key)})" for key in keys[:5])
+    return [f"{listed} has the same value by an anchor, and changes with it."] if keys else []
 
 
 def _update(editor: Editor, slot: Slot, image: Image) -> None:

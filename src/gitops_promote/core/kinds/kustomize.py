@@ -18,6 +18,7 @@ from gitops_promote.core.yaml.tree import (
     Sequence,
     find_pair,
     find_value,
+    pairs_of,
     resolve,
 )
 
@@ -123,7 +124,8 @@ def set_image(document: Document, image: Image, together: frozenset[str]) -> Edi
         _add(editor, image)
     edited = editor.apply()
     _check_outcome(document, edited, found, image, together)
-    return Edited(edited, tuple(_changes(found, edited, image)), _doubts(found, image))
+    doubts = [*_doubts(found, image), *_followers(document, found)]
+    return Edited(edited, tuple(_changes(found, edited, image)), tuple(doubts))
 
 
 def _check_outcome(
@@ -135,16 +137,17 @@ def _check_outcome(
     for entry in entries(after):
         current = old[entry.key].current if entry.key in old else Reference(entry.name)
         if entry.key in meant or entry.key not in old:
-            if entry.current != desired(image, current):
+            same_name = entry.key not in old or entry.name == old[entry.key].name
+            if not same_name or entry.current != desired(image, current):
                 raise before.error(
-                    f"a merge key (`<<`) gives `{image.name}` another version than its own.",
-                    "Write `newTag` or `digest` below the merge key, or without it.",
+                    f"an anchor or a merge key (`<<`) ties `{image.name}` to another value here.",
+                    "Write its `name`, `newName`, `newTag` and `digest` out.",
                     old[entry.key].node if entry.key in old else None,
                 )
         elif entry.current != current and entry.name not in together:
             raise before.error(
                 f"`{image.name}` and `{entry.name}` share their version by an anchor.",
-                "Promote both in one call, or give each its own value.",
+                "Promote both to one version in one call, or give each its own value.",
                 old[entry.key].node,
             )
 
@@ -169,6 +172,21 @@ def _doubts(found: list[Entry], image: Image) -> tuple[str, ...]:
     if len(found) < 2 or found[0].name != found[1].name:
         return ()
     return (f"`images` has {len(found)} entries named `{image.name}`; all were set.",)
+
+
+def _followers(document: Document, found: list[Entry]) -> list[str]:
+    """What else than an entry has an anchored version."""
+    own = [entry.node for entry in entries(document)]
+    pairs = [pair for entry in found for key in _KEYS[1:] if (pair := entry.pair(key))]
+    keys = [
+        key
+        for value in (resolve(held) for _, held in pairs)
+        if value.anchor is not None
+        for mapping, key in pairs_of(document.root, value)
+        if mapping not in own and isinstance(key, Scalar)
+    ]
+    listed = ", ".join(f"`{key.value}` (line {document.line(key)})" for key in keys[:5])
+    return [f"{listed} has the same value by an anchor, and changes with it."] if keys else []
 
 
 def _image_lists(document: Document) -> list[tuple[str, Sequence]]:

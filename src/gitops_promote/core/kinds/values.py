@@ -168,10 +168,10 @@ def global_registry(root: Node | None) -> str:
 
 
 def _reference_slots(node: Mapping, children: list[tuple[Path, Node]]) -> Iterator[Slot]:
-    own_name = name_key(node)
+    parts = (name_key(node), *TAG_KEYS, *DIGEST_KEYS)
     for path, value in children:
         spoken = any("image" in str(segment).lower() for segment in path)
-        if not isinstance(value, Scalar) or not spoken or path[-1] == own_name:
+        if not isinstance(value, Scalar) or not spoken or path[-1] in parts:
             continue
         reference = split_reference(value.value)
         # Without a tag only a key such as `image` itself tells a reference from a policy's name.

@@ -129,6 +129,28 @@ def find_value(mapping: Mapping, key: str, *, fold: bool = False) -> Node | None
     return resolve(pair[1]) if pair else None
 
 
+def pairs_of(root: Node | None, value: Node) -> list[tuple[Mapping, Node]]:
+    """Where a node is the value of a key, itself or by an alias.
+
+    Args:
+        root: The tree to search.
+        value: The node.
+
+    Returns:
+        The mappings and their keys.
+    """
+    found: list[tuple[Mapping, Node]] = []
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Sequence):
+            stack.extend(reversed(node.items))
+        elif isinstance(node, Mapping):
+            found += [(node, key) for key, held in node.pairs if resolve(held) is value]
+            stack.extend(held for _, held in reversed(node.pairs))
+    return found
+
+
 def _first_of(
     pairs: Iterable[tuple[Node, Node]], key: str, *, fold: bool
 ) -> tuple[Node, Node] | None:
