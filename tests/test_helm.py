@@ -502,9 +502,35 @@ def test_what_else_has_an_anchored_version_is_warned_of() -> None:
     document = Document.parse(text.encode(), "values.yaml")
     edited = helm.set_image(document, parse_image("x/a:v2"), "", ALONE)
     assert edited.document.text == text.replace("v1", "v2")
-    assert edited.warnings == (
-        "`release` (line 5) has the same value by an anchor, and changes with it.",
-    )
+    assert edited.warnings == ("the anchor `&v` also changes: `release` (line 5).",)
+
+
+def test_a_key_that_is_an_alias_says_what_it_changes() -> None:
+    text = "web: {tag: &v v1}\nworker: {tag: *v}\n"
+    document = Document.parse(text.encode(), "values.yaml")
+    edited = helm.set_image(document, parse_image("x/a:v2"), "worker.tag", ALONE)
+    assert edited.document.text == text.replace("v1", "v2")
+    assert edited.warnings == ("the anchor `&v` also changes: `tag` (line 1).",)
+
+
+def test_a_name_that_two_places_share_by_an_anchor() -> None:
+    text = "a: {repository: &r x/a, tag: v1}\nb: {repository: *r, tag: v1}\n"
+    with pytest.raises(PromoteError, match="shares what it is given with `x/a`"):
+        promote(text, "x/a=x/c:v2", "a")
+
+
+def test_registry_of_all_images_stays_out_of_a_new_name() -> None:
+    text = "global: {imageRegistry: ghcr.io}\nimage: {repository: a/b, tag: v1}\n"
+    after = promote(text, "ghcr.io/a/b=ghcr.io/a/c:v2")
+    assert after == text.replace("a/b", "a/c").replace("v1", "v2")
+    with pytest.raises(PromoteError, match="the registry of all images here is"):
+        promote(text, "ghcr.io/a/b=quay.io/a/c:v2")
+
+
+def test_registry_with_a_port_is_no_image() -> None:
+    text = "image: {registry: 'localhost:5000', repository: a/b, tag: v1}\n"
+    after = promote(text, "localhost:5000/a/b=quay.io/a/b:v2")
+    assert after == text.replace("localhost:5000", "quay.io").replace("v1", "v2")
 
 
 def test_anchored_version_can_be_named_itself() -> None:

@@ -812,6 +812,4 @@ def test_an_anchor_outside_of_images_is_warned_of() -> None:
     document = Document.parse(text.encode(), "kustomization.yaml")
     edited = kustomize.set_image(document, parse_image("shop:v2"), frozenset())
     assert edited.document.text == text.replace("v1", "v2")
-    assert edited.warnings == (
-        "`namePrefix` (line 1) has the same value by an anchor, and changes with it.",
-    )
+    assert edited.warnings == ("the anchor `&v` also changes: `namePrefix` (line 1).",)

@@ -150,7 +150,7 @@ def test_a_base_is_read_once_for_all_overlays() -> None:
     assert snapshot.reads == ["apps/shop/base/deployment.yaml"]
 
 
-def test_a_huge_resource_is_not_worth_a_warning() -> None:
-    huge = "a: image\n" + "# padding\n" * 200_000
+def test_a_huge_resource_is_read_too() -> None:
+    huge = "# padding\n" * 200_000 + "a: {image: big}\n"
 
-    assert used(layers("resources: [../b, huge.yaml]\n", o__huge=huge)) is None
+    assert used(layers("resources: [../b, huge.yaml]\n", o__huge=huge)) == {"app", "big"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,6 +64,8 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A job's or a terminal's encoding may lack what a file name or a message has.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # As an interrupt, so that what is private in the temporary folder is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
 
 

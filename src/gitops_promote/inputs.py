@@ -207,6 +207,9 @@ def _value(item: Input, environ: Mapping[str, str]) -> str:
     value = environ.get(item.variable, "")
     if not value.strip():
         return item.default
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        # What Python makes of bytes that are no text; no value is shown, it may be a secret.
+        raise UsageError(f"Input `{item.name}` is not UTF-8 text.", "Encode it as UTF-8.")
     if item.choices:
         value = value.strip()
         if value not in item.choices:

@@ -111,7 +111,7 @@ class _Planner:
     def plan(self) -> Plan:
         """Put the outcome together."""
         request = self.request
-        before = {path: self.snapshot.read(path) for path in self.documents}
+        before = {path: self.originals[path].encode() for path in self.documents}
         after = {path: document.encode() for path, document in self.documents.items()}
         files = {path: after[path] for path in sorted(after) if after[path] != before[path]}
         changed = [change for change in self.changes if change.old != change.new]
@@ -134,12 +134,13 @@ class _Planner:
 
     def _places(self) -> list[Located]:
         """The places of all targets, each once; one that is named goes before a glob's match."""
-        places: dict[tuple[str, str], Located] = {}
+        places: dict[tuple[str, str, str], Located] = {}
         for target in self.request.targets:
             for place in locate(self.snapshot, target, self._original):
-                known = places.get((place.path, target.key))
+                identity = (place.path, target.key, place.kind)
+                known = places.get(identity)
                 if known is None or known.target.is_pattern:
-                    places[place.path, target.key] = place
+                    places[identity] = place
         return list(places.values())
 
     def _original(self, path: str) -> Document:
@@ -170,7 +171,7 @@ class _Planner:
             self.missed.append((place, image, error))
             return
         changes = edited.changes
-        if document is not self._original(place.path):
+        if document is not self._original(place.path) and "&" in document.text:
             changes = self._as_found(place, image, changes)
         self.documents[place.path] = edited.document
         self.edited.append((place, image))

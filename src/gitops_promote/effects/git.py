@@ -81,8 +81,9 @@ class ConfigRepository:
         self._credentials = credentials
         self._environment = git_environment(self._remote, credentials, environ)
         self._timeout = timeout
-        runner_temp = environ.get("RUNNER_TEMP")
-        self._parent_folder = runner_temp if runner_temp and Path(runner_temp).is_dir() else None
+        # The runner empties its own temporary folder after the job, even one that was killed.
+        folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
+        self._parent_folder = next((f for f in folders if f and Path(f).is_dir()), None)
         self._git = shutil.which("git", path=environ.get("PATH")) or ""
         self._trees: dict[str, dict[str, Entry]] = {}
         self._default_branch = ""
@@ -90,8 +91,10 @@ class ConfigRepository:
             raise PromoteError("There is no git on this machine.", _install())
 
     def __enter__(self) -> ConfigRepository:
-        # The runner empties its own temporary folder after the job, even one that was killed.
-        self._temporary = TemporaryDirectory(prefix="gitops-promote-", dir=self._parent_folder)
+        # What can't be removed must not make a failure of a push that succeeded.
+        self._temporary = TemporaryDirectory(
+            prefix="gitops-promote-", dir=self._parent_folder, ignore_cleanup_errors=True
+        )
         self._folder = Path(self._temporary.name)
         command = (self._git, f"--git-dir={_FOLDER}", "cat-file", "--batch")
         self._objects = Objects(command, self._folder, self._environment)
@@ -214,8 +217,12 @@ class ConfigRepository:
         target = f"refs/heads/{head.branch}"
         try:
             self._run("push", *options, "--", self._remote.url, f"{commit}:{target}")
-        except GitError as failure:
-            error = self._explain(failure, head.branch)
+        except (GitError, RetryableError) as failure:
+            error: PromoteError
+            if isinstance(failure, GitError):
+                error = self._explain(failure, head.branch)
+            else:
+                error = failure
             # Where only the answer was lost, the change is in place; https may even have sent it
             # again, and found the branch moved.
             arrived = isinstance(error, RetryableError) and self._arrived(commit, head)

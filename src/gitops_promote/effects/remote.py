@@ -158,7 +158,7 @@ def resolve_url(
     if _LOCAL_PATH.match(value):
         _refuse_control_characters(value)
         # Not resolve(): git is to name the path that the user named.
-        return os.path.abspath(Path(cwd, Path(value).expanduser()))  # noqa: PTH100
+        return os.path.abspath(Path(cwd, os.path.expanduser(value)))  # noqa: PTH100, PTH111
     return parse_url(value).url
 
 
@@ -185,7 +185,7 @@ def parse_url(url: str) -> Remote:
     if match := _SSH_URL.fullmatch(url) or _SSH_SHORT.fullmatch(url):
         _refuse_password(match["user"], ssh=True)
         return Remote(url, "ssh", match["host"])
-    if "@" in url:
+    if "@" in url or "?" in url:
         raise UsageError("Input config-repository has a URL that git would not read.", _FORMS)
     helper = re.match(r"([A-Za-z0-9+.-]+)::?//|([A-Za-z0-9+.-]+)::", url)
     if helper and (helper[1] or helper[2]).lower() not in ("https", "http", "ssh"):

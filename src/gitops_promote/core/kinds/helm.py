@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import (
@@ -12,6 +14,7 @@ from gitops_promote.core.images import (
     split_reference,
     split_registry,
 )
+from gitops_promote.core.kinds.anchors import followers
 from gitops_promote.core.kinds.values import (
     DIGEST_KEYS,
     NAME_KEYS,
@@ -44,7 +47,6 @@ from gitops_promote.core.yaml.tree import (
     Scalar,
     find_pair,
     find_value,
-    pairs_of,
     resolve,
 )
 
@@ -264,12 +266,11 @@ def _check_outcome(
                 "Write the image's values once, behind any merge key (`<<`).",
                 slot.version_node,
             )
-    old, new = slots(before), {slot.path: slot.current for slot in slots(after)}
-    allowed = {canonical_name(name) for name in together} | _names(image)
+    now = {slot.path: slot for slot in slots(after)}
     paths = [slot.path for slot in found]
-    moved = [slot for slot in old if slot.path not in paths and new.get(slot.path) != slot.current]
-    names = dict.fromkeys(slot.current.name for slot in moved)
-    others = [f"`{name}`" for name in names if canonical_name(name) not in allowed]
+    moved = [slot for slot in slots(before) if slot.path not in paths]
+    moved = [slot for slot in moved if not _may_be(slot, now.get(slot.path), image, together)]
+    others = [f"`{name}`" for name in dict.fromkeys(slot.current.name for slot in moved)]
     if not others:
         return _followers(before, found)
     listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
@@ -283,6 +284,32 @@ def _check_outcome(
     )
 
 
+def _may_be(old: Slot, new: Slot | None, image: Image, together: frozenset[str]) -> bool:
+    """Whether a place that is not meant may be as it is: as before, or promoted along."""
+    if new is not None and new.current == old.current:
+        return True
+    if canonical_name(old.current.name) in {canonical_name(name) for name in together}:
+        return True
+    same = _is_named(old, image) and new is not None
+    return same and new is not None and _is_as_meant(new, desired(image, old.current))
+
+
+def _followers(document: Document, found: list[Slot]) -> list[str]:
+    """Warn of what has a version by an anchor and is no image, or that nothing says is one."""
+    warnings: list[str] = []
+    for slot in found:
+        warnings += followers(document, [slot.version_node], _own_keys(document, slot))
+    return list(dict.fromkeys(warnings))
+
+
+def _own_keys(document: Document, slot: Slot) -> Callable[[Mapping, str], bool]:
+    """What tells the keys of images, and the one that a target names, from others."""
+    if slot.current.name:
+        return lambda _, key: key in (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS)
+    holder = find_places(document, slot.path)[0].parent if slot.path else None
+    return lambda mapping, key: mapping is holder and key == slot.path[-1]
+
+
 def _is_as_meant(slot: Slot, new: Reference) -> bool:
     current = slot.current
     named = not current.name or canonical_name(current.name) == canonical_name(new.name)
@@ -290,25 +317,11 @@ def _is_as_meant(slot: Slot, new: Reference) -> bool:
     return named and tagged and (not new.digest or current.digest == new.digest)
 
 
-def _followers(document: Document, found: list[Slot]) -> list[str]:
-    """What else than an image's part has an anchored version."""
-    parts = (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS)
-    keys = [
-        key
-        for slot in found
-        if slot.version_node.anchor is not None
-        for _, key in pairs_of(document.root, slot.version_node)
-        if isinstance(key, Scalar) and key.value not in parts and not slot.part
-    ]
-    listed = ", ".join(f"`{key.value}` (line {document.line(key)})" for key in keys[:5])
-    return [f"{listed} has the same value by an anchor, and changes with it."] if keys else []
-
-
 def _update(editor: Editor, slot: Slot, image: Image) -> None:
     current = slot.current
     new = desired(image, current)
     if isinstance(slot.node, Mapping):
-        _update_block(editor, slot.node, slot.path, current, new)
+        _update_block(editor, slot.node, slot, new)
     elif not slot.part:
         editor.set(slot.node, str(new))
     elif slot.part == "digest" and new.digest:
@@ -323,11 +336,10 @@ def _update(editor: Editor, slot: Slot, image: Image) -> None:
         )
 
 
-def _update_block(
-    editor: Editor, block: Mapping, path: Path, current: Reference, new: Reference
-) -> None:
+def _update_block(editor: Editor, block: Mapping, slot: Slot, new: Reference) -> None:
+    path, current = slot.path, slot.current
     if current.name and new.name != current.name:
-        _set_name(editor, block, new.name)
+        _set_name(editor, block, slot, new.name)
     digest = first_of(block, DIGEST_KEYS)
     if new.digest and digest is None and not new.tag:
         raise editor.document.error(
@@ -367,11 +379,19 @@ def _quotes(document: Document) -> str:
     return ""
 
 
-def _set_name(editor: Editor, block: Mapping, name: str) -> None:
+def _set_name(editor: Editor, block: Mapping, slot: Slot, name: str) -> None:
     node, registry = find_value(block, name_key(block)), find_value(block, "registry")
     host, path = split_registry(name)
     if isinstance(registry, Scalar) and (host or registry.value):
         editor.set(registry, host or "docker.io")
+        name = path
+    elif slot.registry and split_registry(block_reference(block, "").name)[0] == "":
+        if host != slot.registry:
+            raise editor.document.error(
+                f"the registry of all images here is `{slot.registry}`, not `{host}`.",
+                "Give the image's block a `registry` key of its own first.",
+                block,
+            )
         name = path
     if node is not None:
         editor.set(node, name)

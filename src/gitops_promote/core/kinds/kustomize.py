@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, desired
+from gitops_promote.core.kinds.anchors import followers
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.quoting import quotes_of
 from gitops_promote.core.yaml.splice import Editor
@@ -18,7 +19,6 @@ from gitops_promote.core.yaml.tree import (
     Sequence,
     find_pair,
     find_value,
-    pairs_of,
     resolve,
 )
 
@@ -124,8 +124,11 @@ def set_image(document: Document, image: Image, together: frozenset[str]) -> Edi
         _add(editor, image)
     edited = editor.apply()
     _check_outcome(document, edited, found, image, together)
-    doubts = [*_doubts(found, image), *_followers(document, found)]
-    return Edited(edited, tuple(_changes(found, edited, image)), tuple(doubts))
+    own = [id(entry.node) for entry in entries(document)]
+    changed = [resolve(p[1]) for entry in found for key in _KEYS[1:] if (p := entry.pair(key))]
+    follow = followers(document, changed, lambda mapping, _: id(mapping) in own)
+    warnings = (*_doubts(found, image), *follow)
+    return Edited(edited, tuple(_changes(found, edited, image)), warnings)
 
 
 def _check_outcome(
@@ -172,21 +175,6 @@ def _doubts(found: list[Entry], image: Image) -> tuple[str, ...]:
     if len(found) < 2 or found[0].name != found[1].name:
         return ()
     return (f"`images` has {len(found)} entries named `{image.name}`; all were set.",)
-
-
-def _followers(document: Document, found: list[Entry]) -> list[str]:
-    """What else than an entry has an anchored version."""
-    own = [entry.node for entry in entries(document)]
-    pairs = [pair for entry in found for key in _KEYS[1:] if (pair := entry.pair(key))]
-    keys = [
-        key
-        for value in (resolve(held) for _, held in pairs)
-        if value.anchor is not None
-        for mapping, key in pairs_of(document.root, value)
-        if mapping not in own and isinstance(key, Scalar)
-    ]
-    listed = ", ".join(f"`{key.value}` (line {document.line(key)})" for key in keys[:5])
-    return [f"{listed} has the same value by an anchor, and changes with it."] if keys else []
 
 
 def _image_lists(document: Document) -> list[tuple[str, Sequence]]:

@@ -35,8 +35,6 @@ _OPAQUE = (
 _PATCHES = ("patches", "patchesStrategicMerge", "patchesJson6902")
 #: A name of `images:` that kustomize takes for more than itself: it is a regular expression.
 _PATTERN = re.compile(r"[*+?()\[\]|^\\]")
-#: How many bytes of resources are worth reading to find out whether a warning is due.
-_MOST_BYTES = 1_000_000
 
 
 class _UnknownError(Exception):
@@ -56,7 +54,6 @@ class Overlays:
         self._read = read
         self._files: dict[str, frozenset[str]] = {}
         self._overlays: dict[str, frozenset[str] | None] = {}
-        self._bytes = 0
 
     def images_used(self, path: str) -> frozenset[str] | None:
         """The names of the images that an overlay's `images:` can act on.
@@ -128,9 +125,6 @@ class Overlays:
     def _file(self, path: str) -> frozenset[str]:
         if path not in self._files:
             content = self._snapshot.read(path)
-            self._bytes += len(content)
-            if self._bytes > _MOST_BYTES:
-                raise _UnknownError
             names: set[str] = set()
             if b"image" in content or b"value" in content or b"\0" in content:
                 names = _image_names(*Document.parse(content, path).roots)

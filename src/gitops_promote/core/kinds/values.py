@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitops_promote.core.images import Reference, split_reference, split_registry
 from gitops_promote.core.yaml.document import Document
@@ -55,6 +56,8 @@ class Slot:
         return self.node
 
 
+# An edit looks at a file's images several times, before and after it.
+@lru_cache(maxsize=4)
 def slots(document: Document) -> list[Slot]:
     """Every place of a values file that names an image.
 
@@ -168,7 +171,8 @@ def global_registry(root: Node | None) -> str:
 
 
 def _reference_slots(node: Mapping, children: list[tuple[Path, Node]]) -> Iterator[Slot]:
-    parts = (name_key(node), *TAG_KEYS, *DIGEST_KEYS)
+    name = name_key(node)
+    parts = (name, *TAG_KEYS, *DIGEST_KEYS, *(["registry"] if name else []))
     for path, value in children:
         spoken = any("image" in str(segment).lower() for segment in path)
         if not isinstance(value, Scalar) or not spoken or path[-1] in parts:

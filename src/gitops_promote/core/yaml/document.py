@@ -17,7 +17,7 @@ _BOMS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Document:
     """A YAML file: its text, the node tree of its first document, and how it is encoded.
 
