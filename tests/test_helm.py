@@ -15,6 +15,7 @@ import yaml
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, parse_image, split_reference
 from gitops_promote.core.kinds import helm
+from gitops_promote.core.kinds.search import find
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
 from gitops_promote.core.yaml.splice import Editor
@@ -192,7 +193,7 @@ class CorpusFile:
     def check_empty(self, found: Found, edited: Document) -> None:
         """An empty string isn't a version that one could promote; the editor goes back to it."""
         image = Image(found.name, None, NEW)
-        slot = helm.find(edited, image, format_path(found.path))[0]
+        slot = find(edited, image, format_path(found.path))[0]
         editor = Editor(edited)
         editor.set(slot.version_node, "")
         assert editor.apply().encode() == self.raw
@@ -503,6 +504,12 @@ def test_what_else_has_an_anchored_version_is_warned_of() -> None:
     edited = helm.set_image(document, parse_image("x/a:v2"), "", ALONE)
     assert edited.document.text == text.replace("v1", "v2")
     assert edited.warnings == ("the anchor `&v` also changes: `release` (line 5).",)
+
+
+def test_an_anchor_in_a_block_is_not_named_for_other_blocks() -> None:
+    text = "a: {repository: x/a, tag: &v v1}\nb: {repository: x/b, tag: *v}\n"
+    with pytest.raises(PromoteError, match="shares what it is given with `x/b`"):
+        promote(text, "x/a:v2", "a.tag")
 
 
 def test_a_key_that_is_an_alias_says_what_it_changes() -> None:

@@ -1,0 +1,241 @@
+"""Finding the places of a values file that an image is meant by: by its name, or by `#KEY`."""
+
+from __future__ import annotations
+
+from gitops_promote.core.errors import ImageNotFoundError, PromoteError
+from gitops_promote.core.images import (
+    Image,
+    canonical_name,
+    split_reference,
+    split_registry,
+)
+from gitops_promote.core.kinds.values import (
+    DIGEST_KEYS,
+    TAG_KEYS,
+    Slot,
+    block_reference,
+    children_of,
+    first_of,
+    global_registry,
+    is_block,
+    name_key,
+    slots,
+)
+from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.key_path import (
+    Place,
+    find_places,
+    format_path,
+    missing,
+    parse_key,
+)
+from gitops_promote.core.yaml.quoting import is_string
+from gitops_promote.core.yaml.tree import (
+    Mapping,
+    Node,
+    Scalar,
+    resolve,
+)
+
+# What the keys of versions end in, where they are no block's.
+_VERSION_ENDINGS = ("tag", "version", "image", "digest", "sha", "release")
+
+
+def find(document: Document, image: Image, key: str) -> list[Slot]:
+    """The places of a values file that an image is meant by.
+
+    Args:
+        document: The values file.
+        image: The image that is promoted.
+        key: The target's `#KEY`, empty to find the image by its name.
+
+    Returns:
+        The places: one, or with a key that has a `*` several.
+
+    Raises:
+        ImageNotFoundError: The image isn't here, or the key leads to another.
+        PromoteError: The key leads nowhere, or the image stands in several places.
+    """
+    if key:
+        return _find_by_key(document, image, key)
+    found = [slot for slot in slots(document) if is_named(slot, image)]
+    complete = [s for s in found if isinstance(s.node, Mapping) or s.current.version]
+    distinct = list({id(slot.version_node): slot for slot in reversed(complete)}.values())[::-1]
+    if not distinct:
+        raise _not_found(document, image, found)
+    if len(distinct) > 1:
+        raise _ambiguous(document, image, distinct)
+    return distinct
+
+
+def _names(image: Image) -> set[str]:
+    """The names of an image, old and new, written in full."""
+    return {canonical_name(name) for name in (image.name, image.deployed_name)}
+
+
+def is_named(slot: Slot, image: Image) -> bool:
+    """Whether a place names exactly this image, with the registry of all or without."""
+    name = slot.current.name
+    if not name:
+        return False
+    spellings = {canonical_name(name)}
+    if slot.registry and isinstance(slot.node, Mapping):
+        spellings.add(canonical_name(block_reference(slot.node, "").name))
+    return bool(spellings & _names(image))
+
+
+def _is_akin(name: str, image: Image) -> bool:
+    """Whether a name can be the image's as seen through a mirror or without its registry."""
+    path = split_registry(name)[1]
+    for candidate in (image.name, image.deployed_name):
+        other = split_registry(candidate)[1]
+        if path == other or path.endswith(f"/{other}") or other.endswith(f"/{path}"):
+            return True
+    return False
+
+
+def _find_by_key(document: Document, image: Image, key: str) -> list[Slot]:
+    registry = global_registry(document.root)
+    places = find_places(document, parse_key(key))
+    found = [_keyed_slot(document, place, image, registry) for place in places]
+    if "*" in key:
+        # A pattern takes the places that name the image; a plain key must fit.
+        fitting = [slot for slot in found if isinstance(slot, Slot) and is_named(slot, image)]
+        if fitting:
+            return list({id(slot.version_node): slot for slot in fitting}.values())
+        raise ImageNotFoundError(
+            f"no place that `#{key}` matches names `{image.name}`.",
+            "Correct the pattern, or name each place by a key of its own.",
+            path=document.path,
+        )
+    for slot in found:
+        if isinstance(slot, PromoteError):
+            raise slot
+    return [slot for slot in found if isinstance(slot, Slot)]
+
+
+def _keyed_slot(
+    document: Document, place: Place, image: Image, registry: str
+) -> Slot | PromoteError:
+    """The slot that a key leads to, or why it is none for this image."""
+    place = _image_place(place)
+    if place.node is None and isinstance(place.parent, Mapping):
+        above = Place(place.path[:-1], None, place.parent)
+        return missing(document, above, place.path, place.path[-1])
+    found = _slot_of(place, image, registry)
+    if found is None:
+        return _no_image(document, place, resolve(place.node) if place.node else None)
+    slot, stated = found
+    if stated and not _is_akin(stated, image):
+        return ImageNotFoundError(
+            f"`{format_path(place.path)}` holds `{stated}`, not `{image.name}`.",
+            f"To replace it, write `{stated}={image.name}` in images; else name another key.",
+            path=document.path,
+            line=document.line(slot.node),
+        )
+    return slot
+
+
+def _image_place(place: Place) -> Place:
+    """The block itself, where a key names its repository or a part that it doesn't have yet."""
+    block, key = place.parent, str(place.path[-1])
+    if not isinstance(block, Mapping) or not name_key(block):
+        return place
+    absent = place.node is None and key in (*TAG_KEYS, *DIGEST_KEYS)
+    return Place(place.path[:-1], None, block) if absent or _names_block(block, key) else place
+
+
+def _slot_of(place: Place, image: Image, registry: str) -> tuple[Slot, str] | None:
+    """What a place holds of an image, and the image's name as it stands there or beside."""
+    node, block = resolve(place.node) if place.node else None, place.parent
+    if isinstance(node, Mapping):
+        slot = Slot(place.path, node, registry=registry)
+        holds = name_key(node) or first_of(node, TAG_KEYS + DIGEST_KEYS)
+        return (slot, slot.current.name) if holds else None
+    if not isinstance(node, Scalar):
+        return None
+    key = str(place.path[-1])
+    slot = Slot(place.path, node, _part(key, node, image))
+    beside = isinstance(block, Mapping) and bool(slot.part) and bool(name_key(block))
+    if not _can_be_version(key, node, in_block=beside):
+        return None
+    if not isinstance(block, Mapping) or not beside:
+        return slot, slot.current.name
+    if slot.part == "tag" and first_of(block, DIGEST_KEYS) is not None:
+        # A digest goes before a tag: the old one's must not stay beside the new.
+        slot = Slot(place.path[:-1], block, registry=registry)
+    return slot, block_reference(block, registry).name
+
+
+def _names_block(block: Mapping, key: str) -> bool:
+    """Whether a key holds a block's repository, whose version stands in another."""
+    return key == name_key(block) and first_of(block, TAG_KEYS + DIGEST_KEYS) is not None
+
+
+def _can_be_version(name: str, node: Scalar, *, in_block: bool) -> bool:
+    """Whether a scalar that a key names may hold a version, and not a policy, count or switch."""
+    return name.lower().endswith(_VERSION_ENDINGS) or (is_string(node) and not in_block)
+
+
+def _part(name: str, node: Scalar, image: Image) -> str:
+    """Which part of an image a scalar holds: `tag`, `digest`, or all of it (empty)."""
+    reference = split_reference(node.value)
+    whole = "/" in node.value or (reference.version and not node.value.startswith("sha256:"))
+    if whole and "@" in node.value and "/" not in node.value and ":" not in reference.name:
+        whole = bool(reference.tag) or _is_akin(reference.name, image)
+    if whole or (node.value and _is_akin(node.value, image)):
+        return ""
+    lower = name.lower()
+    return "digest" if lower.endswith(("digest", "sha")) or reference.name == "sha256" else "tag"
+
+
+def _ambiguous(document: Document, image: Image, found: list[Slot]) -> PromoteError:
+    places = [
+        f"`#{format_path(slot.path)}` (line {document.line(slot.node)}, "
+        f"{slot.current.version or 'no version'})"
+        for slot in found
+    ]
+    return document.error(
+        f"`{image.name}` stands in {len(found)} places: {', '.join(places)}.",
+        "Name one with `#KEY`, several with a target line each, or all with a pattern such as "
+        f"`#{_pattern(found)}`.",
+        found[0].node,
+    )
+
+
+def _pattern(found: list[Slot]) -> str:
+    lengths = {len(slot.path) for slot in found}
+    if len(lengths) > 1:
+        return "*.image"
+    columns = zip(*(slot.path for slot in found), strict=True)
+    return format_path(tuple(c[0] if len(set(c)) == 1 else "*" for c in columns))
+
+
+def _not_found(document: Document, image: Image, untagged: list[Slot]) -> PromoteError:
+    if untagged:
+        slot = untagged[0]
+        return ImageNotFoundError(
+            f"`{format_path(slot.path)}` holds `{image.name}` without a tag.",
+            f"If the chart takes a tag there, name it: `#{format_path(slot.path)}`.",
+            path=document.path,
+            line=document.line(slot.node),
+        )
+    from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
+
+    known = list(dict.fromkeys(s.current.name for s in slots(document) if s.current.name))
+    near = get_close_matches(image.name, known, n=3, cutoff=0.4) or known[:3]
+    fix = "Name the image's block or tag with `#KEY`."
+    if near:
+        fix = f"The file has {', '.join(f'`{n}`' for n in near)}. {fix}"
+    return ImageNotFoundError(f"there is no image `{image.name}` here.", fix, path=document.path)
+
+
+def _no_image(document: Document, place: Place, node: Node | None) -> PromoteError:
+    inside = children_of(place.path, node) if isinstance(node, Mapping) else []
+    blocks = [p for p, v in inside if isinstance(v, Mapping) and (is_block(v) or p[-1] == "image")]
+    fix = (
+        f"Did you mean `#{format_path(blocks[0])}`?"
+        if blocks
+        else "Name the image's block, or the text that holds its tag."
+    )
+    return document.error(f"`{format_path(place.path)}` holds no image.", fix, node)
