@@ -118,7 +118,11 @@ def promote(repository: Path, *arguments: str, summary: Path) -> None:
 
 
 def heading(text: str) -> None:
-    """Print a line that parts the demo's steps."""
+    """Print a line that parts the demo's steps.
+
+    Args:
+        text: The line.
+    """
     bold = ("\x1b[1;36m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
     print(f"\n{bold[0]}{text}{bold[1]}\n", flush=True)
 

@@ -404,6 +404,18 @@ def test_a_pattern_takes_only_places_that_name_the_image() -> None:
         promote(text, "acme/shop:v2", "*")
 
 
+def test_a_pattern_may_lead_to_the_tags() -> None:
+    assert promote(TWO, "acme/shop:v2", "*.image.tag") == TWO.replace("v1", "v2")
+
+
+def test_no_pattern_is_named_where_none_fits_all() -> None:
+    with pytest.raises(PromoteError) as caught:
+        promote(
+            TWO + "deep: {er: {image: 'acme/shop:v1'}}\nimage: 'acme/shop:v1'\n", "acme/shop:v2"
+        )
+    assert "pattern" not in caught.value.fix
+
+
 @pytest.mark.parametrize("key", ["image.pullPolicy", "image.registry", "replicas", "debug"])
 def test_a_key_that_holds_no_version_is_refused(key: str) -> None:
     text = "image: {registry: r.io, repository: x/a, tag: v1, pullPolicy: Always}\n"

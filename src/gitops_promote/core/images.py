@@ -55,7 +55,14 @@ class Image:
     digest: str | None = None
 
     def with_default_tag(self, tag: str) -> Image:
-        """The same image with `tag` where the item names neither a tag nor a digest."""
+        """The same image with `tag` where the item names neither a tag nor a digest.
+
+        Args:
+            tag: The computed tag.
+
+        Returns:
+            The image, with a tag or a digest.
+        """
         return replace(self, tag=tag) if self.tag is None and self.digest is None else self
 
     @property

@@ -83,7 +83,14 @@ def check_template(template: str) -> None:
 
 
 def common_version(references: Iterable[Reference]) -> str:
-    """The version that all references have, empty where they differ."""
+    """The version that all references have, empty where they differ.
+
+    Args:
+        references: The references.
+
+    Returns:
+        `TAG`, `DIGEST`, `TAG@DIGEST` or an empty text.
+    """
     versions = {reference.version for reference in references}
     return versions.pop() if len(versions) == 1 else ""
 

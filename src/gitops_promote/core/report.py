@@ -83,7 +83,14 @@ def output_texts(outcome: Outcome) -> dict[str, str]:
 
 
 def to_json(outcome: Outcome) -> str:
-    """All that is known of a call, as one JSON object on one line."""
+    """All that is known of a call, as one JSON object on one line.
+
+    Args:
+        outcome: How it ended.
+
+    Returns:
+        JSON, keyed by the names of the outputs.
+    """
     changes = [_change(change) for change in outcome.plan.changes]
     return json.dumps(
         {
@@ -136,7 +143,14 @@ def error_markdown(error: PromoteError) -> str:
 
 
 def cut(diff: str) -> str:
-    """A diff of a size that GitHub takes."""
+    """A diff of a size that GitHub takes.
+
+    Args:
+        diff: The diff.
+
+    Returns:
+        The diff, or its first lines and a line that says so.
+    """
     content = diff.encode("utf-8", "replace")
     if len(content) <= MOST_DIFF:
         return diff
@@ -187,7 +201,14 @@ def _table(changes: Sequence[Change]) -> str:
 
 
 def versions(change: Change) -> tuple[str, str]:
-    """Old and new version for people: with the names where a promotion changes the name."""
+    """Old and new version for people: with the names where a promotion changes the name.
+
+    Args:
+        change: One image in one place.
+
+    Returns:
+        The old and the new one.
+    """
     old, new = change.old, change.new
     if old.name and old.name != new.name:
         return str(old), str(new)

@@ -12,7 +12,14 @@ class Snapshot(Protocol):
     """The tree of one commit, read-only. Paths are relative to its root and parted by `/`."""
 
     def kind(self, path: str) -> Kind | None:
-        """What stands at `path`, or None where nothing does. The root, ``""``, is a folder."""
+        """What stands at `path`, or None where nothing does. The root, ``""``, is a folder.
+
+        Args:
+            path: A path, or ``""``.
+
+        Returns:
+            The kind, or None.
+        """
         ...
 
     def paths(self) -> Iterable[str]:
@@ -21,6 +28,12 @@ class Snapshot(Protocol):
 
     def read(self, path: str) -> bytes:
         """The content of the regular file at `path`.
+
+        Args:
+            path: The path of a regular file.
+
+        Returns:
+            Its bytes.
 
         Raises:
             KeyError: No regular file stands there.

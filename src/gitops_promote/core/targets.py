@@ -15,7 +15,7 @@ from gitops_promote.core.kinds import helm, kustomize
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import parse_key
-from gitops_promote.core.yaml.tree import Mapping, Scalar, find_value
+from gitops_promote.core.yaml.tree import Mapping, text_of
 
 KINDS = ("kustomize", "helm")
 _KINDS_LISTED = " and ".join(f"`{kind}`" for kind in KINDS)
@@ -282,8 +282,7 @@ def _kind_of(snapshot: Snapshot, path: str, read: Reader) -> str:
 
 def _text(document: Document, key: str) -> str:
     root = document.root
-    value = find_value(root, key) if isinstance(root, Mapping) else None
-    return value.value if isinstance(value, Scalar) else ""
+    return text_of(root, key) if isinstance(root, Mapping) else ""
 
 
 def _compile_glob(path: str) -> re.Pattern[str]:

@@ -16,7 +16,14 @@ _BOT = Identity("github-actions[bot]", "41898282+github-actions[bot]@users.norep
 
 
 def in_job(environ: Mapping[str, str]) -> bool:
-    """Whether this runs as a step of a GitHub Actions job."""
+    """Whether this runs as a step of a GitHub Actions job.
+
+    Args:
+        environ: The environment.
+
+    Returns:
+        True in a job.
+    """
     return environ.get("GITHUB_ACTIONS") == "true"
 
 

@@ -43,33 +43,64 @@ class Console:
         return cls(stream, colour, job)
 
     def say(self, text: str = "") -> None:
-        """Print a line of our own."""
+        """Print a line of our own.
+
+        Args:
+            text: The line.
+        """
         print(text, file=self.stream, flush=True)
 
     def paint(self, text: str, *styles: str) -> str:
-        """A text with nothing in it that a terminal obeys, in colour where there is colour."""
+        """A text with nothing in it that a terminal obeys, in colour where there is colour.
+
+        Args:
+            text: The text.
+            *styles: Names of `_CODES`; none for plain text.
+
+        Returns:
+            The text, ready to print.
+        """
         text = _visible(text)
         if not self.colour or not text or not styles:
             return text
         return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
 
     def diff_lines(self, diff: str) -> list[str]:
-        """The lines of a difference of files, painted."""
+        """The lines of a difference of files, painted.
+
+        Args:
+            diff: The difference, as `diff_file` gives it.
+
+        Returns:
+            Its lines, ready to print.
+        """
         return [self._diff_line(line) for line in diff.removesuffix("\n").split("\n")]
 
     def show_untrusted(self, text: str) -> None:
-        """Print a text that has parts from outside, so that a runner obeys none of its lines."""
+        """Print a text that has parts from outside, so that a runner obeys none of its lines.
+
+        Args:
+            text: The text, its control characters taken out by `paint`.
+        """
         self.say(untrusted(text) if self.job else text)
 
     def warn(self, text: str) -> None:
-        """Print a warning."""
+        """Print a warning.
+
+        Args:
+            text: The warning.
+        """
         if self.job:
             self.say(annotation("warning", _TITLE, text))
         else:
             self.say(f"{self.paint('warning:', 'yellow', 'bold')} {self.paint(text)}")
 
     def fail(self, error: PromoteError) -> None:
-        """Print an error."""
+        """Print an error.
+
+        Args:
+            error: The error.
+        """
         if self.job:
             self.say(annotation("error", _TITLE, str(error)))
             return

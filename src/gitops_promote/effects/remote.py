@@ -78,7 +78,14 @@ class Credentials:
         yield from (line for line in map(str.strip, self.ssh_key.splitlines()) if len(line) >= 16)
 
     def redact(self, text: str) -> str:
-        """Return `text` with every secret replaced by `***`."""
+        """Return `text` with every secret replaced by `***`.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The text without secrets.
+        """
         for secret in self.secrets():
             text = text.replace(secret, "***")
         return text
@@ -104,6 +111,9 @@ class Remote:
 
         Args:
             credentials: The credentials of the call.
+
+        Returns:
+            True where there is one and the server is one that may get it.
 
         Raises:
             PromoteError: It would travel unencrypted to another machine.

@@ -22,7 +22,6 @@ from gitops_promote.core.kinds.values import (
     block_reference,
     digest_key,
     first_of,
-    is_null,
     name_key,
     slots,
 )
@@ -38,6 +37,7 @@ from gitops_promote.core.yaml.tree import (
     Scalar,
     find_pair,
     find_value,
+    is_null,
     resolve,
 )
 

@@ -18,8 +18,9 @@ from gitops_promote.core.yaml.tree import (
     Scalar,
     Sequence,
     find_pair,
-    find_value,
+    is_null,
     resolve,
+    text_of,
 )
 
 #: The names that kustomize looks for in a folder, in its order.
@@ -38,12 +39,26 @@ class Entry:
     name: str
 
     def pair(self, key: str) -> tuple[Node, Node] | None:
-        """The entry's own pair of a key."""
+        """The entry's own pair of a key.
+
+        Args:
+            key: The key, in any case of letters.
+
+        Returns:
+            Key and value, or None.
+        """
         return find_pair(self.node, key, fold=True)
 
     def text(self, key: str) -> str:
-        """The value of a key as kustomize sees it, empty where there is none."""
-        return _text(self.node, key)
+        """The value of a key as kustomize sees it, empty where there is none.
+
+        Args:
+            key: The key, in any case of letters.
+
+        Returns:
+            The text.
+        """
+        return text_of(self.node, key, fold=True)
 
     @property
     def current(self) -> Reference:
@@ -69,9 +84,9 @@ def entries(document: Document) -> list[Entry]:
         for index, item in enumerate(images.items):
             node = resolve(item)
             if isinstance(node, Mapping):
-                if name := _text(node, "name"):
+                if name := text_of(node, "name", fold=True):
                     found.append(Entry(f"{key}[{index}]", node, name))
-            elif not _is_null(node):
+            elif not is_null(node):
                 raise document.error(
                     "an item of `images` must be a mapping.",
                     "Write it as `- name: NAME` with `newTag: TAG` below.",
@@ -184,7 +199,7 @@ def _image_lists(document: Document) -> list[tuple[str, Sequence]]:
         node = resolve(value)
         if isinstance(node, Sequence):
             found.append((_spelling(key), node))
-        elif not _is_null(node):
+        elif not is_null(node):
             raise document.error(
                 f"`{_spelling(key)}` must be a list.", "Write one `- name: NAME` per image.", value
             )
@@ -205,20 +220,6 @@ def _image_pairs(document: Document) -> list[tuple[Node, Node]]:
 def _spelling(key: Node) -> str:
     key = resolve(key)
     return key.value if isinstance(key, Scalar) else ""
-
-
-def _text(node: Mapping, key: str) -> str:
-    value = find_value(node, key, fold=True)
-    return value.value if isinstance(value, Scalar) and not _is_null(value) else ""
-
-
-def _is_null(node: Node) -> bool:
-    return (
-        isinstance(node, Scalar)
-        and not node.style
-        and node.value in ("", "~", "null", "Null", "NULL")
-        and node.tag in (None, "tag:yaml.org,2002:null")
-    )
 
 
 def _update(editor: Editor, entry: Entry, image: Image) -> None:

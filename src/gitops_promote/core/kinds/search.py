@@ -74,7 +74,15 @@ def _names(image: Image) -> set[str]:
 
 
 def is_named(slot: Slot, image: Image) -> bool:
-    """Whether a place names exactly this image, with the registry of all or without."""
+    """Whether a place names exactly this image, with the registry of all or without.
+
+    Args:
+        slot: The place.
+        image: The image.
+
+    Returns:
+        True where one of the image's names, old or new, stands there.
+    """
     name = slot.current.name
     if not name:
         return False
@@ -161,7 +169,7 @@ def _slot_of(place: Place, image: Image, registry: str) -> tuple[Slot, str] | No
         return None
     if not isinstance(block, Mapping) or not beside:
         return slot, slot.current.name
-    if slot.part == "tag" and first_of(block, DIGEST_KEYS) is not None:
+    if node is first_of(block, TAG_KEYS):
         # A digest goes before a tag: the old one's must not stay beside the new.
         slot = Slot(place.path[:-1], block, registry=registry)
     return slot, block_reference(block, registry).name
@@ -197,18 +205,18 @@ def _ambiguous(document: Document, image: Image, found: list[Slot]) -> PromoteEr
     ]
     return document.error(
         f"`{image.name}` stands in {len(found)} places: {', '.join(places)}.",
-        "Name one with `#KEY`, several with a target line each, or all with a pattern such as "
-        f"`#{_pattern(found)}`.",
+        f"Name one with `#KEY`, several with a target line each{_or_all(found)}.",
         found[0].node,
     )
 
 
-def _pattern(found: list[Slot]) -> str:
-    lengths = {len(slot.path) for slot in found}
-    if len(lengths) > 1:
-        return "*.image"
+def _or_all(found: list[Slot]) -> str:
+    """The pattern that matches all places, where they are equally deep and so have one."""
+    if len({len(slot.path) for slot in found}) > 1:
+        return ""
     columns = zip(*(slot.path for slot in found), strict=True)
-    return format_path(tuple(c[0] if len(set(c)) == 1 else "*" for c in columns))
+    pattern = tuple(c[0] if len(set(c)) == 1 else "*" for c in columns)
+    return f", or all with a pattern such as `#{format_path(pattern)}`"
 
 
 def _not_found(document: Document, image: Image, untagged: list[Slot]) -> PromoteError:

@@ -16,7 +16,9 @@ from gitops_promote.core.yaml.tree import (
     Sequence,
     find_pair,
     find_value,
+    is_null,
     resolve,
+    text_of,
 )
 
 # The names that charts give to the parts of an image, the usual one first.
@@ -84,7 +86,15 @@ def slots(document: Document) -> list[Slot]:
 
 
 def children_of(path: Path, node: Mapping) -> list[tuple[Path, Node]]:
-    """The values that count, of a key given twice the last, as aliases where they are such."""
+    """The values that count, of a key given twice the last, as aliases where they are such.
+
+    Args:
+        path: The mapping's path.
+        node: The mapping.
+
+    Returns:
+        The path and the value of each key.
+    """
     children: dict[str, Node] = {}
     for key, value in node.pairs:
         name = resolve(key)
@@ -93,20 +103,29 @@ def children_of(path: Path, node: Mapping) -> list[tuple[Path, Node]]:
     return [((*path, name), value) for name, value in children.items()]
 
 
-def text_of(node: Mapping, key: str) -> str:
-    """The text of a scalar below a key, empty where there is none."""
-    value = find_value(node, key)
-    return value.value if isinstance(value, Scalar) else ""
-
-
 def first_of(node: Mapping, keys: tuple[str, ...]) -> Scalar | None:
-    """The value of the first of several keys that a block has, merged ones included."""
+    """The value of the first of several keys that a block has, merged ones included.
+
+    Args:
+        node: The block.
+        keys: The keys, the usual one first.
+
+    Returns:
+        The scalar, or None where it has none of them.
+    """
     values = (find_value(node, key) for key in keys)
     return next((value for value in values if isinstance(value, Scalar)), None)
 
 
 def name_key(node: Mapping) -> str:
-    """The key of a mapping that names the image's repository; empty where it is no block."""
+    """The key of a mapping that names the image's repository; empty where it is no block.
+
+    Args:
+        node: The mapping.
+
+    Returns:
+        One of `NAME_KEYS`, or an empty text.
+    """
     for key in NAME_KEYS:
         if not text_of(node, key):
             continue
@@ -120,7 +139,14 @@ def name_key(node: Mapping) -> str:
 
 
 def is_block(node: Mapping) -> bool:
-    """Whether a mapping names an image, and itself has a part of it."""
+    """Whether a mapping names an image, and itself has a part of it.
+
+    Args:
+        node: The mapping.
+
+    Returns:
+        True for an image's block.
+    """
     parts = (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS)
     return bool(name_key(node)) and any(find_pair(node, key) for key in parts)
 
@@ -150,18 +176,27 @@ def block_reference(node: Mapping, registry: str) -> Reference:
     return Reference(name, "" if tag_node and is_null(tag_node) else tag, digest)
 
 
-def is_null(node: Scalar) -> bool:
-    """Whether a scalar is null."""
-    return not node.style and node.value in ("", "~", "null", "Null", "NULL")
-
-
 def digest_key(node: Mapping) -> str:
-    """The key that a block has for its digest, empty where it has none."""
+    """The key that a block has for its digest, empty where it has none.
+
+    Args:
+        node: The block.
+
+    Returns:
+        One of `DIGEST_KEYS`, or an empty text.
+    """
     return next((key for key in DIGEST_KEYS if find_value(node, key) is not None), "")
 
 
 def global_registry(root: Node | None) -> str:
-    """What charts that follow Bitnami's take for the registry of every image without one."""
+    """What charts that follow Bitnami's take for the registry of every image without one.
+
+    Args:
+        root: The file's root.
+
+    Returns:
+        The registry, empty where the file names none for all.
+    """
     shared = find_value(root, "global") if isinstance(root, Mapping) else None
     if not isinstance(shared, Mapping):
         return ""

@@ -63,7 +63,17 @@ class Document:
         return cls(path, text, roots[0] if roots else None, bom, encoding, roots)
 
     def with_text(self, text: str) -> Document:
-        """The same file with another text."""
+        """The same file with another text.
+
+        Args:
+            text: The other text.
+
+        Returns:
+            A document of the same path and encoding.
+
+        Raises:
+            PromoteError: The text is not YAML.
+        """
         return self._of(text, self.path, self.bom, self.encoding)
 
     def encode(self) -> bytes:
@@ -71,7 +81,14 @@ class Document:
         return self.bom + self.text.encode(self.encoding)
 
     def line(self, node: Node) -> int:
-        """The line of a node, counted from 1."""
+        """The line of a node, counted from 1.
+
+        Args:
+            node: A node of this document.
+
+        Returns:
+            The line.
+        """
         return line_of(self.text, node.start)
 
     @property
@@ -81,5 +98,14 @@ class Document:
         return found.group() if found else "\n"
 
     def error(self, what: str, fix: str, node: Node | None = None) -> PromoteError:
-        """An error that names this file, and the line of `node` if one is given."""
+        """An error that names this file, and the line of `node` if one is given.
+
+        Args:
+            what: What is wrong.
+            fix: What to do next.
+            node: What it is about.
+
+        Returns:
+            The error, to be raised.
+        """
         return PromoteError(what, fix, path=self.path, line=self.line(node) if node else 0)

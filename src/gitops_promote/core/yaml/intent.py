@@ -20,32 +20,71 @@ class Intent:
     _items: dict[int, list[Node]] = field(default_factory=dict)
 
     def current(self, node: Node) -> Node:
-        """A node, or what was put in its place."""
+        """A node, or what was put in its place.
+
+        Args:
+            node: A node of the tree.
+
+        Returns:
+            The node that is meant there.
+        """
         return self._replaced.get(id(node), node)
 
     def set(self, scalar: Scalar, value: str) -> None:
-        """A string in place of a scalar's value, under the same anchor and tag."""
+        """A string in place of a scalar's value, under the same anchor and tag.
+
+        Args:
+            scalar: The scalar.
+            value: The string.
+        """
         self._replaced[id(scalar)] = replace(scalar, value=value, style='"')
 
     def add_pair(self, mapping: Mapping, index: int, key: str, value: str) -> None:
-        """A pair behind the one of an index."""
+        """A pair behind the one of an index.
+
+        Args:
+            mapping: The mapping.
+            index: The index of the pair before it.
+            key: The new key.
+            value: The new value.
+        """
         self._pairs.setdefault(id(mapping), []).append((index, (_string(key), _string(value))))
 
     def remove_pair(self, key: Node) -> None:
-        """No pair where a key stands."""
+        """No pair where a key stands.
+
+        Args:
+            key: The pair's key.
+        """
         self._removed.add(id(key))
 
     def append_item(self, sequence: Sequence, pairs: Seq[tuple[str, str]]) -> None:
-        """A mapping as a sequence's last item."""
+        """A mapping as a sequence's last item.
+
+        Args:
+            sequence: The sequence.
+            pairs: The mapping's keys and values.
+        """
         self._items.setdefault(id(sequence), []).append(_mapping(pairs))
 
     def add_list(self, mapping: Mapping, key: str, pairs: Seq[tuple[str, str]]) -> None:
-        """A pair of a key and a list of one mapping, behind all others."""
+        """A pair of a key and a list of one mapping, behind all others.
+
+        Args:
+            mapping: The mapping.
+            key: The new key.
+            pairs: The item's keys and values.
+        """
         new = (_string(key), Sequence(0, 0, items=[_mapping(pairs)]))
         self._pairs.setdefault(id(mapping), []).append((len(mapping.pairs) - 1, new))
 
     def fill(self, old: Node, pairs: Seq[tuple[str, str]]) -> None:
-        """A list of one mapping in place of a node, under the same anchor and tag."""
+        """A list of one mapping in place of a node, under the same anchor and tag.
+
+        Args:
+            old: The node.
+            pairs: The item's keys and values.
+        """
         items: list[Node] = [_mapping(pairs)]
         self._replaced[id(old)] = Sequence(0, 0, old.anchor, old.tag, items=items)
 

@@ -69,7 +69,14 @@ def parse_key(key: str) -> Path:
 
 
 def format_path(path: Path) -> str:
-    """A path as a `#KEY` would name it, without the `#`."""
+    """A path as a `#KEY` would name it, without the `#`.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The text, which `parse_key` reads.
+    """
     text = ""
     for segment in path:
         if isinstance(segment, int):

@@ -80,7 +80,14 @@ def quoted(value: str, style: str = "", *, flow: bool = True) -> str:
 
 
 def quotes_of(node: Node | None) -> str:
-    """The quotes that a node stands in: ``'``, ``"`` or none."""
+    """The quotes that a node stands in: ``'``, ``"`` or none.
+
+    Args:
+        node: Any node.
+
+    Returns:
+        The quote, or an empty text.
+    """
     return node.style if isinstance(node, Scalar) and node.style in ("'", '"') else ""
 
 

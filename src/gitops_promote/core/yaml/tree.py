@@ -91,7 +91,14 @@ def parse(text: str, path: str) -> list[Node | None]:
 
 
 def resolve(node: Node) -> Node:
-    """The node itself, or what an alias stands for."""
+    """The node itself, or what an alias stands for.
+
+    Args:
+        node: Any node.
+
+    Returns:
+        A node that is no alias.
+    """
     return node.target if isinstance(node, Alias) and node.target is not None else node
 
 
@@ -127,6 +134,38 @@ def find_value(mapping: Mapping, key: str, *, fold: bool = False) -> Node | None
     """
     pair = _first_of(_pairs_by_rank(mapping), key, fold=fold)
     return resolve(pair[1]) if pair else None
+
+
+def text_of(mapping: Mapping, key: str, *, fold: bool = False) -> str:
+    """The text of a scalar below a key, empty where there is none or null.
+
+    Args:
+        mapping: Where to look.
+        key: The key's text.
+        fold: As in `find_value`.
+
+    Returns:
+        The text.
+    """
+    value = find_value(mapping, key, fold=fold)
+    return value.value if isinstance(value, Scalar) and not is_null(value) else ""
+
+
+def is_null(node: Node) -> bool:
+    """Whether a node is null.
+
+    Args:
+        node: Any node.
+
+    Returns:
+        True for a plain scalar that is empty or says null.
+    """
+    return (
+        isinstance(node, Scalar)
+        and not node.style
+        and node.value in ("", "~", "null", "Null", "NULL")
+        and node.tag in (None, "tag:yaml.org,2002:null")
+    )
 
 
 def pairs_of(root: Node | None, value: Node) -> list[tuple[Mapping, Node]]:
