@@ -1,8 +1,10 @@
-"""Start the action: install the locked packages in a private folder, run the program, clean up.
+"""Start an action: install the locked packages in a private folder, run the program, clean up.
 
-Only the standard library is used, and only it is importable: `action.yml` starts this file with
+Only the standard library is used, and only it is importable: `start.sh` starts this file with
 `-I -S`, so that no folder of the caller (workspace, PYTHONPATH, site-packages) is on the path of
 a process that holds the job's secrets.
+
+Usage: run.py COMMAND
 """
 
 from __future__ import annotations
@@ -19,14 +21,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "action" / "requirements.txt"
-
-# pip spends its time comparing the names of an index's files, on one core. Two at once take two
-# thirds of the time of one; a third has no core of its own on a small runner and costs time.
-INSTALLERS = 2
 
 # Seconds after which the log says what it is waiting for, and seconds a stopped process may take
 # to clean up. A cancelled step has 7.5 s between the runner's first signal and its second.
@@ -75,11 +73,27 @@ _PIP_INSTALL = [
 # names or the standard library's.
 _PROGRAM = """\
 import sys
-sys.path += sys.argv[1:]
-sys.argv = ["gitops-promote", "promote"]
+sys.path += sys.argv[2:]
+sys.argv = ["gitops-promote", sys.argv[1]]
 from gitops_promote.__main__ import run
 run()
 """
+
+
+class Needs(NamedTuple):
+    """What a command needs: packages by the lock's names, None for all, and how many installers."""
+
+    packages: frozenset[str] | None
+    installers: int
+
+
+# pip spends its time comparing the names of an index's files, on one core. Two at once take two
+# thirds of the time of one; a third has no core of its own on a small runner and costs time. For a
+# few packages, which a build waits for, the start of the second takes longer than it saves.
+COMMANDS = {
+    "promote": Needs(None, 2),
+    "tags": Needs(frozenset({"packaging", "regress", "semver", "tzdata"}), 1),
+}
 
 
 class BootstrapError(Exception):
@@ -139,22 +153,28 @@ class Processes:
                 process.wait()
 
 
-def main(environ: Mapping[str, str]) -> int:
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Install, run and clean up.
 
     Args:
+        arguments: The command line: one of `COMMANDS`.
         environ: The step's environment.
 
     Returns:
-        The exit status of the program, or 1 where it could not be started.
+        The exit status of the program, 1 where it could not be started, or 2 for a wrong command
+        line.
     """
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+        _annotate(f"run.py takes one command: {' or '.join(COMMANDS)}.")
+        return 2
+    command = arguments[0]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     processes = Processes()
     folder = Path(tempfile.mkdtemp(prefix="gitops-promote-", dir=_temp(environ)))
     try:
-        packages = install(folder, environ, processes)
-        return run(folder, packages, environ, processes)
+        packages = install(COMMANDS[command], folder, environ, processes)
+        return run(command, folder, packages, environ, processes)
     except BootstrapError as error:
         _annotate(str(error))
         return 1
@@ -167,10 +187,13 @@ def main(environ: Mapping[str, str]) -> int:
         _remove(folder)
 
 
-def install(folder: Path, environ: Mapping[str, str], processes: Processes) -> list[Path]:
+def install(
+    needs: Needs, folder: Path, environ: Mapping[str, str], processes: Processes
+) -> list[Path]:
     """Install the locked packages.
 
     Args:
+        needs: Which of them, and by how many installers.
         folder: The private folder.
         environ: The step's environment.
         processes: What starts pip.
@@ -183,22 +206,28 @@ def install(folder: Path, environ: Mapping[str, str], processes: Processes) -> l
     """
     start = time.monotonic()
     environ = pip_environ(folder, environ)
+    locks = requirements(LOCK.read_text("utf-8"), needs)
     try:
-        packages = _install(Path(sys.executable), folder, environ, processes)
+        packages = _install(Path(sys.executable), locks, folder, environ, processes)
     except ModuleNotFoundError:
         python = _python_with_pip(folder / "venv", environ, processes)
-        packages = _install(python, folder, environ, processes)
+        packages = _install(python, locks, folder, environ, processes)
     count = sum(1 for path in packages for _ in path.glob("*.dist-info"))
     print(f"Installed {count} packages in {time.monotonic() - start:.1f} s", flush=True)
     return packages
 
 
 def run(
-    folder: Path, packages: Sequence[Path], environ: Mapping[str, str], processes: Processes
+    command: str,
+    folder: Path,
+    packages: Sequence[Path],
+    environ: Mapping[str, str],
+    processes: Processes,
 ) -> int:
     """Run the program on the standard library, the packages and its own source alone.
 
     Args:
+        command: One of `COMMANDS`.
         folder: The private folder; the program's temporary files go there, too.
         packages: The folders that hold the packages.
         environ: The step's environment.
@@ -209,7 +238,8 @@ def run(
     """
     isolated = [sys.executable, "-I", "-S", "-B", "-u", "-X", "utf8", "-c", _PROGRAM]
     path = [str(part) for part in (*packages, ROOT / "src")]
-    status = processes.start([*isolated, *path], {**environ, **_private_temp(folder)}).wait()
+    environ = {**environ, **_private_temp(folder)}
+    status = processes.start([*isolated, command, *path], environ).wait()
     return status if status >= 0 else 128 - status
 
 
@@ -231,27 +261,34 @@ def pip_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **_PIP_SETTINGS, "PIP_CONFIG_FILE": str(config), **_private_temp(folder)}
 
 
-def requirements(lock: str, parts: int) -> list[str]:
+def requirements(lock: str, needs: Needs) -> list[str]:
     """Deal the lock's packages out to several installers.
 
     Args:
         lock: The content of the lock.
-        parts: How many installers there are.
+        needs: Which packages, and how many installers.
 
     Returns:
-        As many locks. Each package is in one of them, and those with the most files, which take
-        the longest, are spread evenly.
+        A lock for each installer. Each package is in one of them, and those with the most files,
+        which take the longest, are spread evenly.
     """
     packages = re.findall(r"^[^\s#].*\n(?:[ \t].*\n)*", lock, re.MULTILINE)
+    wanted = needs.packages
+    if wanted is not None:
+        packages = [package for package in packages if package.partition("==")[0] in wanted]
     packages.sort(key=len, reverse=True)
-    return ["".join(packages[part::parts]) for part in range(parts)]
+    return ["".join(packages[part :: needs.installers]) for part in range(needs.installers)]
 
 
 def _install(
-    python: Path, folder: Path, environ: Mapping[str, str], processes: Processes
+    python: Path,
+    locks: Sequence[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    processes: Processes,
 ) -> list[Path]:
     packages, installers = [], []
-    for part, lock in enumerate(requirements(LOCK.read_text("utf-8"), INSTALLERS)):
+    for part, lock in enumerate(locks):
         file, target, log = (folder / f"{name}-{part}" for name in ("lock", "packages", "log"))
         file.write_text(lock, "utf-8")
         pip = [str(python), "-I", "-m", "pip", *_PIP_INSTALL]
@@ -338,4 +375,4 @@ def _escape(message: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -41,17 +41,22 @@ def without_pip(folder: Path) -> None:
 
 def one_by_one(folder: Path) -> None:
     """`action/run.py` with one `pip --target`."""
-    ours(folder, installers=1)
+    _install("promote", 1, folder)
 
 
-def ours(folder: Path, installers: int = 0) -> None:
+def ours(folder: Path) -> None:
     """`action/run.py`: two `pip --target` at once."""
-    action = _script()
-    if installers:
-        vars(action)["INSTALLERS"] = installers
-    processes = action.Processes()
-    action.install(folder, os.environ, processes)
-    processes.stop()
+    _install("promote", 2, folder)
+
+
+def tags(folder: Path) -> None:
+    """`action/run.py` for the tags step: its packages alone, one `pip --target`."""
+    _install("tags", 1, folder)
+
+
+def tags_by_two(folder: Path) -> None:
+    """`action/run.py` for the tags step, with two `pip --target` at once."""
+    _install("tags", 2, folder)
 
 
 def main(rounds: int) -> None:
@@ -60,7 +65,7 @@ def main(rounds: int) -> None:
     Args:
         rounds: How often each is timed; the ways take turns.
     """
-    ways = (plain, without_pip, one_by_one, ours)
+    ways = (plain, without_pip, one_by_one, ours, tags_by_two, tags)
     times: dict[str, list[float]] = {way.__name__: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
@@ -74,6 +79,14 @@ def main(rounds: int) -> None:
     for way in ways:
         median = statistics.median(times[way.__name__])
         print(f"| {(way.__doc__ or '').rstrip('.')} | {median:.2f} | {median / best:.1f} |")
+
+
+def _install(command: str, installers: int, folder: Path) -> None:
+    action = _script()
+    processes = action.Processes()
+    needs = action.COMMANDS[command]._replace(installers=installers)
+    action.install(needs, folder, os.environ, processes)
+    processes.stop()
 
 
 def _time(way: Callable[[Path], None]) -> float:

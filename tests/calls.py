@@ -83,12 +83,16 @@ class Calls:
         }
 
     def run(self, *arguments: str, repository: str | None = None, **environ: str) -> Done:
-        """Call the program; where it isn't told otherwise, on the bare repository by its path."""
+        """Promote; where it isn't told otherwise, in the bare repository by its path."""
+        where = ["--config-repository", repository if repository is not None else str(self.bare)]
+        return self.call("promote", *where, *arguments, **environ)
+
+    def call(self, *arguments: str, **environ: str) -> Done:
+        """Call the program."""
         for name in ("output", "summary"):
             (self.folder / name).write_text("", "utf-8")
-        where = ["--config-repository", repository if repository is not None else str(self.bare)]
         done = subprocess.run(
-            [sys.executable, "-m", "gitops_promote", "promote", *where, *arguments],
+            [sys.executable, "-m", "gitops_promote", *arguments],
             capture_output=True,
             check=False,
             cwd=self.work,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("GITOPS_PROMOTE_SHARED") or ROOT.parent / "shared")
@@ -35,6 +41,46 @@ def tool() -> Callable[[str], str]:
         return find_tool(name) or pytest.skip(f"{name} is not installed")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def oracle(tool: Callable[[str], str]) -> Callable[[list[list[Any]]], list[Any]]:
+    """Ask docker/metadata-action's own libraries; one process answers a list of questions."""
+    folder, node = ROOT / "tests" / "oracle", tool("node")
+    if not (folder / "node_modules").is_dir():
+        pytest.skip("tests/oracle has no node_modules: npm ci --prefix tests/oracle")
+
+    def ask(questions: list[list[Any]]) -> list[Any]:
+        done = subprocess.run(
+            [node, str(folder / "oracle.mjs")],
+            input=json.dumps(questions),
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "TZ": "UTC"},
+        )
+        answers: list[Any] = json.loads(done.stdout)
+        return answers
+
+    return ask
+
+
+def generated(strategy: SearchStrategy[T], count: int) -> list[T]:
+    """Draw values at once where judging them one by one would start a process each."""
+    found = []
+
+    @settings(
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(value: T) -> None:
+        found.append(value)
+
+    collect()
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ class GitHttpServer:
 
     `tokens` are what gets in, and how far; without any, everyone may do everything. `redirect` is
     the URL that every request is sent on to. `faults` are by the number of the request, from 0.
+    An `old` server knows the first protocol of git only. `sent` counts the bytes of answers.
     """
 
     root: Path
@@ -129,6 +130,8 @@ class GitHttpServer:
     redirect: str = ""
     faults: dict[int, Fault] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    old: bool = False
+    sent: int = 0
 
     def __enter__(self) -> GitHttpServer:
         handler = type("Handler", (_GitHandler,), {"git": self})
@@ -222,7 +225,7 @@ class _GitHandler(BaseHTTPRequestHandler):
             "REMOTE_ADDR": "127.0.0.1",
             "REMOTE_USER": access if self.git.tokens else "",
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "GIT_PROTOCOL": "" if self.git.old else self.headers.get("Git-Protocol", ""),
         }
         done = subprocess.run(
             ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
@@ -238,6 +241,7 @@ class _GitHandler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.git.sent += len(body)
         self.wfile.write(body)
 
     def _drop(self) -> None:

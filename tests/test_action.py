@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +63,21 @@ OUTPUTS = {
     "commit-url",
     "json",
 }
+DESCRIPTION = {"description": "A shop, in one line", "license": {"spdx_id": "Apache-2.0"}}
+TAG_OUTPUTS = {"version", "tags", "tag-names", "labels", "annotations", "json"}
+PROMOTION = "OWNER/gitops-promote@v1"
+TAGS = "OWNER/gitops-promote/tags@v1"
+# With a comment, quotes around a comma, a doubled quote, and expressions of all kinds.
+RULES = r"""
+# What is deployed comes first.
+type=semver,pattern={{version}}
+type=semver,pattern={{major}}.{{minor}}
+type=match,"pattern=v(\d{1,3})\.",group=1
+type=ref,event=branch
+type=raw,value=built-{{commit_date 'YYYYMMDD-HHmmss' tz='UTC'}}
+"type=raw,value=run-{{run_number}},enable={{is_default_branch}}"
+type=sha
+"""
 JOB_TOKEN = "made-up-job-token"
 # How this machine reaches its package index; the rest of its environment stays out of the job.
 NETWORK = ("PIP_CERT", "PIP_INDEX_URL", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
@@ -67,11 +85,30 @@ NETWORK = ("PIP_CERT", "PIP_INDEX_URL", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PR
 
 @dataclass(frozen=True)
 class Job:
-    """A job that ended."""
+    """A job that ended, with the outcome and the outputs of its steps, by their ids."""
 
     status: int
     log: str
-    outputs: Mapping[str, str]
+    steps: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """The outputs of the step `promote`."""
+        return self.outputs_of("promote")
+
+    def outputs_of(self, step: str) -> Mapping[str, str]:
+        """The outputs of a step."""
+        outputs: Mapping[str, str] = self.steps[step]["outputs"]
+        return outputs
+
+    def outcome(self, step: str) -> str:
+        """Whether a step failed, whatever became of the job."""
+        return str(self.steps[step]["outcome"])
+
+    @property
+    def annotations(self) -> list[str]:
+        """The lines of the log that are errors on the run's page."""
+        return [line for line in self.log.splitlines() if "::error" in line or "❗" in line]
 
 
 class Runner:
@@ -82,7 +119,8 @@ class Runner:
         self.action = action
         self.home = folder / "home"
         self.app = folder / "app"
-        self.outputs = folder / "outputs.json"
+        self.steps = folder / "steps.json"
+        self.event = folder / "event.json"
         self.temp = folder / "temp"
         self.config = folder / "deploy.git"
         for path in (self.home, self.temp, self.app / ".github" / "workflows"):
@@ -113,9 +151,15 @@ class Runner:
         """The commit at the head of the config repository."""
         return self.git("rev-parse", "main", cwd=self.config).strip()
 
-    def read(self, path: str) -> str:
-        """A file at the head of the config repository."""
-        return self.git("show", f"main:{path}", cwd=self.config)
+    def read(self, path: str, config: Path | None = None) -> str:
+        """A file at the head of a config repository."""
+        return self.git("show", f"main:{path}", cwd=config or self.config)
+
+    def another_config(self, name: str) -> Path:
+        """A copy of the config repository as it is now."""
+        path = self.config.with_name(name)
+        self.git("clone", "--quiet", "--bare", str(self.config), str(path))
+        return path
 
     def run(self, env: Mapping[str, str] | None = None, **inputs: str) -> Job:
         """Run a workflow whose one job uses the action and then reads its outputs.
@@ -128,32 +172,53 @@ class Runner:
             The job.
         """
         inputs = {"config_repository": str(self.config), **inputs}
-        workflow = {
-            "on": "push",
-            "jobs": {
-                "promote": {
-                    "runs-on": "ubuntu-latest",
-                    "env": dict(env or {}),
-                    "steps": [
-                        {
-                            "id": "promote",
-                            "uses": "OWNER/gitops-promote@v1",
-                            "with": {name.replace("_", "-"): inputs[name] for name in inputs},
-                        },
-                        {
-                            "env": {
-                                "OUTPUTS": "${{ toJSON(steps.promote.outputs) }}",
-                                "FILE": str(self.outputs),
-                            },
-                            "run": 'printf %s "$OUTPUTS" > "$FILE"',
-                        },
-                    ],
-                }
-            },
+        return self.run_steps({"promote": (PROMOTION, inputs)}, env=env)
+
+    def run_steps(
+        self,
+        steps: Mapping[str, tuple[str, Mapping[str, str]]],
+        *,
+        may_fail: Collection[str] = (),
+        env: Mapping[str, str] | None = None,
+        tag: str = "",
+    ) -> Job:
+        """Run a workflow whose one job has some steps, and reads what became of them.
+
+        Args:
+            steps: By their ids: the action, and its inputs with `_` for `-`.
+            may_fail: The ids of steps after whose failure the job goes on.
+            env: The environment of the job.
+            tag: The git tag whose push starts the run; without it, that of a branch does.
+
+        Returns:
+            The job.
+        """
+        calls = [
+            {
+                "id": name,
+                "uses": uses,
+                "with": {key.replace("_", "-"): value for key, value in inputs.items()},
+                "continue-on-error": name in may_fail,
+            }
+            for name, (uses, inputs) in steps.items()
+        ]
+        look = {
+            "if": "always()",
+            "env": {"STEPS": "${{ toJSON(steps) }}", "FILE": str(self.steps)},
+            "run": 'printf %s "$STEPS" > "$FILE"',
         }
+        job = {"runs-on": "ubuntu-latest", "env": dict(env or {}), "steps": [*calls, look]}
         # Any JSON is YAML.
-        (self.app / ".github" / "workflows" / "ci.yml").write_text(json.dumps(workflow))
+        workflow = json.dumps({"on": "push", "jobs": {"job": job}})
+        (self.app / ".github" / "workflows" / "ci.yml").write_text(workflow)
         self._commit(self.app)
+        commit, date = self.git("log", "-1", "--format=%H %cI", cwd=self.app).split()
+        event = {
+            "repository": {"default_branch": "main", **DESCRIPTION},
+            "head_commit": {"id": commit, "timestamp": date},
+            "ref": f"refs/tags/{tag}" if tag else "refs/heads/main",
+        }
+        self.event.write_text(json.dumps(event))
         return self._act()
 
     def _act(self) -> Job:
@@ -169,7 +234,8 @@ class Runner:
             self.act,
             "push",
             "--platform=ubuntu-latest=-self-hosted",
-            f"--local-repository=OWNER/gitops-promote@v1={self.action}",
+            f"--eventpath={self.event}",
+            f"--local-repository={PROMOTION}={self.action}",
             f"--secret=GITHUB_TOKEN={JOB_TOKEN}",
             f"--cache-server-path={self.home / 'actcache'}",
             *reach,
@@ -184,8 +250,8 @@ class Runner:
             check=False,
             timeout=180,
         )
-        outputs = json.loads(self.outputs.read_text()) if self.outputs.exists() else {}
-        return Job(done.returncode, done.stdout, outputs)
+        steps = json.loads(self.steps.read_text()) if self.steps.exists() else {}
+        return Job(done.returncode, done.stdout, steps)
 
     def _commit(self, repository: Path) -> None:
         identity = ["-c", "user.name=A Person", "-c", "user.email=person@example.com"]
@@ -199,7 +265,7 @@ def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a runner checks out, as the working tree has it."""
     folder = tmp_path_factory.mktemp("action")
     shutil.copy(ROOT / "action.yml", folder)
-    for name in ("action", "src"):
+    for name in ("action", "src", "tags"):
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     return folder
@@ -342,10 +408,10 @@ def test_a_refused_promotion_fails_the_step_with_one_sentence(runner: Runner) ->
     job = runner.run(images="ghcr.io/acme/shop:1.1.0", target="apps/nowhere/overlays/dev")
 
     assert job.status != 0
-    (annotation,) = [line for line in job.log.splitlines() if "::error" in line or "❗" in line]
+    (annotation,) = job.annotations
     assert "apps/nowhere/overlays/dev" in annotation
     assert "Traceback" not in job.log
-    assert job.outputs == {}
+    assert not any(job.outputs.values())
     assert runner.head() == start
 
 
@@ -361,3 +427,104 @@ def test_the_token_is_in_no_log(runner: Runner) -> None:
     assert "made-up" not in job.log
     assert PREFIX + "TOKEN" not in job.log
     assert "made-up" not in runner.git("log", "--all", "--format=%B", cwd=runner.config)
+
+
+def test_a_release_is_built_and_promoted_by_the_same_tag(runner: Runner) -> None:
+    by_tags, by_rules = runner.another_config("by-tags.git"), runner.another_config("by-rules.git")
+    pasted = "${{ steps.tags.outputs.json }}"
+    targets = "apps/shop/overlays/dev\ncharts/web/values-dev.yaml"
+    shop = {"images": "ghcr.io/acme/shop", "target": "apps/shop/overlays/dev"}
+
+    job = runner.run_steps(
+        {
+            "tags": (TAGS, {"images": "ghcr.io/acme/shop\nghcr.io/Acme/Web", "tags": RULES}),
+            "promote": (
+                PROMOTION,
+                {"config_repository": str(runner.config), "images": pasted, "target": targets},
+            ),
+            "by-tags": (PROMOTION, {"config_repository": str(by_tags), "tags": pasted, **shop}),
+            "by-rules": (PROMOTION, {"config_repository": str(by_rules), "tags": RULES, **shop}),
+        },
+        tag="v1.2.3",
+    )
+
+    assert job.status == 0, job.log
+    commit, seconds = runner.git("log", "-1", "--format=%H %ct", cwd=runner.app).split()
+    built = datetime.fromtimestamp(int(seconds), timezone.utc).strftime("built-%Y%m%d-%H%M%S")
+    names = ["1.2.3", "1.2", "1", built, f"sha-{commit[:7]}", "latest"]
+    outputs = job.outputs_of("tags")
+    assert set(outputs) == TAG_OUTPUTS
+    assert outputs["version"] == "1.2.3"
+    assert outputs["tag-names"].split("\n") == names
+    images = ("ghcr.io/acme/shop", "ghcr.io/acme/web")
+    tags = [f"{image}:{name}" for image in images for name in names]
+    assert outputs["tags"].split("\n") == tags
+    labels = dict(line.split("=", 1) for line in outputs["labels"].split("\n"))
+    created = labels.pop("org.opencontainers.image.created")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", created)
+    assert labels == {
+        "org.opencontainers.image.description": "A shop, in one line",
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.revision": commit,
+        "org.opencontainers.image.source": "https://github.com/acme/shop",
+        "org.opencontainers.image.title": "shop",
+        "org.opencontainers.image.url": "https://github.com/acme/shop",
+        "org.opencontainers.image.version": "1.2.3",
+    }
+    lines = outputs["labels"].split("\n")
+    assert outputs["annotations"].split("\n") == [f"manifest:{line}" for line in lines]
+    assert json.loads(outputs["json"]) == {
+        "tags": tags,
+        "tag-names": names,
+        "labels": dict(line.split("=", 1) for line in lines),
+        "annotations": [f"manifest:{line}" for line in lines],
+    }
+
+    path = "apps/shop/overlays/dev/kustomization.yaml"
+    for config in (runner.config, by_tags, by_rules):
+        assert runner.read(path, config) == OVERLAY.replace("1.0.0", "1.2.3")
+    assert runner.read("charts/web/values-dev.yaml") == VALUES.replace("1.0.0", "1.2.3")
+    for step in ("promote", "by-tags", "by-rules"):
+        assert job.outputs_of(step)["version"] == "1.2.3"
+    installed = re.findall(r"Installed (\d+) packages", job.log)
+    assert len(installed) == 4
+    assert int(installed[0]) < 4 < int(installed[1])
+
+
+def test_a_monorepo_s_tag_and_what_is_refused(runner: Runner) -> None:
+    mutable = runner.another_config("mutable.git")
+    latest = {"images": "ghcr.io/acme/shop:latest", "target": "apps/shop/overlays/dev"}
+    shop = {"images": "ghcr.io/acme/shop", "target": "apps/{app}/overlays/dev", "app": "shop"}
+    malformed = "type=sha\ntype=semver,patern={{version}}"
+
+    job = runner.run_steps(
+        {
+            "malformed": (TAGS, {"images": "ghcr.io/acme/shop", "tags": malformed}),
+            "refused": (PROMOTION, {"config_repository": str(runner.config), **latest}),
+            "allowed": (
+                PROMOTION,
+                {"config_repository": str(mutable), "allow_mutable_tag": "true", **latest},
+            ),
+            "tags": (TAGS, {"app": "shop"}),
+            "promote": (PROMOTION, {"config_repository": str(runner.config), **shop}),
+        },
+        may_fail=("malformed", "refused"),
+        tag="shop/v2.0.0",
+    )
+
+    assert job.status == 0, job.log
+    about_rule, about_latest = job.annotations
+    assert job.outcome("malformed") == job.outcome("refused") == "failure"
+    assert not any(job.outputs_of("malformed").values())
+    assert not any(job.outputs_of("refused").values())
+    assert "line 2: `type=semver,patern={{version}}`" in about_rule
+    assert "ghcr.io/acme/shop:latest" in about_latest
+    assert "Traceback" not in job.log
+
+    path = "apps/shop/overlays/dev/kustomization.yaml"
+    assert runner.read(path, mutable) == OVERLAY.replace('"1.0.0"', '"latest"')
+    assert job.outputs_of("tags")["version"] == job.outputs["version"] == "2.0.0"
+    assert job.outputs_of("tags")["tags"] == job.outputs_of("tags")["tag-names"]
+    assert runner.read(path) == OVERLAY.replace("1.0.0", "2.0.0")
+    # One commit at the start, and one of the last promotion.
+    assert runner.git("rev-list", "--count", "main", cwd=runner.config).strip() == "2"

@@ -23,14 +23,18 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
+from gitops_promote.cli import COMMANDS
+from servers import git, make_bare
 
 PROGRAM = """\
 import json, os, pathlib, sys, tempfile, time
+from importlib.util import find_spec
 def run():
-    import alpha, beta
+    import semver
     facts = {
+        "packages": [name for name in ("alpha", "beta", "semver") if find_spec(name)],
         "argv": sys.argv[1:], "path": sys.path, "flags": [sys.flags.isolated, sys.flags.no_site],
-        "files": [alpha.__file__, beta.__file__, json.__file__], "temp": tempfile.gettempdir(),
+        "files": [semver.__file__, json.__file__], "temp": tempfile.gettempdir(),
         "token": os.environ.get("GITOPS_PROMOTE_TOKEN"),
     }
     left = pathlib.Path(tempfile.mkdtemp()) / "left"
@@ -46,7 +50,22 @@ def run():
         raise
     sys.exit(int(os.environ.get("STATUS", "0")))
 """
-SHADOWS = ["alpha", "beta", "gitops_promote", "json", "pip", "requests", "sitecustomize", "yaml"]
+SHADOWS = ["alpha", "beta", "gitops_promote", "json", "pip", "semver", "sitecustomize", "yaml"]
+LOCK = ROOT / "action" / "requirements.txt"
+# The file of each action, and its command.
+STEPS = {"action.yml": "promote", "tags/action.yml": "tags"}
+both_steps = pytest.mark.parametrize("step", STEPS)
+# Of every type and with every expression that reads something, so that whatever is imported for
+# one of them is.
+TAG_RULES = [
+    "type=semver,pattern={{version}}",
+    "type=pep440,pattern={{version}}",
+    "type=match,pattern=v(.*),group=1",
+    "type=ref,event=tag,suffix=-{{date 'YYYYMMDD' tz='Europe/Paris'}}",
+    "type=raw,value={{commit_date 'X'}}-{{sha}}-{{app}}",
+    "type=sha,format=long,enable={{is_not_default_branch}}",
+    "type=sha\ntype=edge\ntype=schedule,pattern={{date 'gggg[w]ww'}}",
+]
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 
@@ -60,7 +79,7 @@ class Result:
 
 
 class Action:
-    """A copy of the action with a program that reports what it sees, and two tiny packages."""
+    """A copy of the action with a program that reports what it sees, and three tiny packages."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "action tree"
@@ -69,17 +88,18 @@ class Action:
         self.index = folder / "index"
         self.facts = folder / "facts.json"
         package = self.root / "src" / "gitops_promote"
-        for path in (package, self.temp, self.workspace):
+        for path in (package, self.root / "tags", self.temp, self.workspace):
             path.mkdir(parents=True)
         (package / "__init__.py").write_text("")
         (package / "__main__.py").write_text(PROGRAM)
         shutil.copytree(ROOT / "action", self.root / "action")
-        lock = "".join(make_package(self.index, name) for name in ("alpha", "beta"))
+        lock = "".join(make_package(self.index, name) for name in ("alpha", "beta", "semver"))
         (self.root / "action" / "requirements.txt").write_text(f"# A lock.\n{lock}")
 
-    def command(self, python: str = sys.executable) -> list[str]:
-        """The command that action.yml ends in."""
-        return [python, "-I", "-S", "-B", "-X", "utf8", str(self.root / "action" / "run.py")]
+    def command(self, python: str = sys.executable, *arguments: str) -> list[str]:
+        """The command that start.sh ends in."""
+        script = str(self.root / "action" / "run.py")
+        return [python, "-I", "-S", "-B", "-X", "utf8", script, *(arguments or ["promote"])]
 
     def environ(self, extra: Mapping[str, str]) -> dict[str, str]:
         """The environment of a step."""
@@ -91,10 +111,10 @@ class Action:
         clean = {name: value for name, value in os.environ.items() if name[:4] != "PIP_"}
         return {**clean, **ours, **extra}
 
-    def run(self, python: str = sys.executable, **extra: str) -> Result:
+    def run(self, python: str = sys.executable, *arguments: str, **extra: str) -> Result:
         """Run it to its end."""
         done = subprocess.run(
-            self.command(python),
+            self.command(python, *arguments),
             cwd=self.workspace,
             env=self.environ(extra),
             stdout=subprocess.PIPE,
@@ -162,7 +182,8 @@ def test_the_program_sees_the_standard_library_the_packages_and_itself(action: A
     result = action.run(GITOPS_PROMOTE_TOKEN="made-up")
 
     assert result.status == 0
-    assert re.fullmatch(r"Installed 2 packages in \d+\.\d s\n", result.log)
+    assert re.fullmatch(r"Installed 3 packages in \d+\.\d s\n", result.log)
+    assert result.facts["packages"] == ["alpha", "beta", "semver"]
     assert result.facts["argv"] == ["promote"]
     assert result.facts["flags"] == [1, 1]
     assert result.facts["token"] == "made-up"
@@ -172,6 +193,27 @@ def test_the_program_sees_the_standard_library_the_packages_and_itself(action: A
     assert Path(one).parent.parent == action.temp
     assert not [path for path in library if "site-packages" in path or "dist-packages" in path]
     assert str(action.workspace) not in library
+
+
+def test_the_tags_step_gets_the_packages_that_it_uses(action: Action) -> None:
+    result = action.run(sys.executable, "tags")
+
+    assert result.status == 0
+    assert re.fullmatch(r"Installed 1 packages in \d+\.\d s\n", result.log)
+    assert result.facts["packages"] == ["semver"]
+    assert result.facts["argv"] == ["tags"]
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["promote", "tags"], ["promote", "--help"], [""]])
+def test_another_command_is_refused(action: Action, arguments: list[str]) -> None:
+    result = action.run(sys.executable, *arguments)
+
+    assert result.status == 2
+    assert result.log == (
+        "::error title=GitOps Promote::run.py takes one command: promote or tags.\n"
+    )
+    assert result.facts == {}
+    assert action.left() == []
 
 
 @pytest.mark.parametrize("status", [1, 2, 77])
@@ -312,7 +354,7 @@ def test_a_python_without_pip_makes_itself_one(action: Action, tmp_path: Path) -
     result = action.run(str(python))
 
     assert "has no pip" in result.log
-    assert "Installed 2 packages" in result.log
+    assert "Installed 3 packages" in result.log
     assert result.status == 0
     assert action.left() == []
 
@@ -329,7 +371,7 @@ def test_a_python_with_neither_pip_nor_ensurepip_says_what_to_install(
     processes = bootstrap.Processes()
 
     with pytest.raises(bootstrap.BootstrapError, match=r"python3-venv .* python-path"):
-        bootstrap.install(tmp_path, os.environ, processes)
+        bootstrap.install(bootstrap.COMMANDS["promote"], tmp_path, os.environ, processes)
     processes.stop()
 
 
@@ -344,28 +386,83 @@ def test_a_long_wait_says_what_it_waits_for(
 
 
 def test_the_lock_is_dealt_out_whole(bootstrap: ModuleType) -> None:
-    lock = (ROOT / "action" / "requirements.txt").read_text()
-    names = re.findall(r"^([a-z][^=\s]*)==", lock, re.MULTILINE)
+    lock = LOCK.read_text("utf-8")
+    names = locked(lock)
 
-    parts = bootstrap.requirements(lock, 2)
+    parts = bootstrap.requirements(lock, bootstrap.COMMANDS["promote"])
 
-    dealt = [re.findall(r"^([a-z][^=\s]*)==", part, re.MULTILINE) for part in parts]
-    assert sorted(dealt[0] + dealt[1]) == sorted(names)
+    assert len(parts) == 2
+    assert sorted(locked(parts[0]) + locked(parts[1])) == sorted(names)
     assert sum(part.count("--hash=sha256:") for part in parts) == lock.count("--hash=sha256:")
     assert {"pygithub", "ruamel-yaml", "ruamel-yaml-clib", "semver", "requests"} <= set(names)
 
 
+def test_the_tags_step_has_a_part_of_the_lock(bootstrap: ModuleType) -> None:
+    needs = bootstrap.COMMANDS["tags"]
+
+    (part,) = bootstrap.requirements(LOCK.read_text("utf-8"), needs)
+
+    assert set(locked(part)) == needs.packages
+    assert all(f"\n{line}\n" in f"\n{LOCK.read_text('utf-8')}" for line in part.splitlines())
+
+
+def test_each_command_of_the_program_is_one_of_the_action(bootstrap: ModuleType) -> None:
+    assert set(bootstrap.COMMANDS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("rules", ["", *TAG_RULES])
+def test_the_tags_step_needs_no_other_package(
+    bootstrap: ModuleType, tmp_path: Path, rules: str
+) -> None:
+    packages = tmp_path / "packages"
+    for name in bootstrap.COMMANDS["tags"].packages:
+        # On most systems tzdata isn't there, nor needed.
+        if spec := importlib.util.find_spec(name):
+            assert spec.origin
+            shutil.copytree(Path(spec.origin).parent, packages / name)
+    app = make_bare(tmp_path / "app.git", {"a": b""})
+    program = [sys.executable, "-I", "-S", "-B", "-c", bootstrap._PROGRAM, "tags"]
+    environ = {
+        **{name: value for name, value in os.environ.items() if name[:7] != "GITHUB_"},
+        # What a job has without a checkout: the commit's date is then asked of the server.
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_REF": "refs/tags/v1.2.3",
+        "GITHUB_REPOSITORY": app.name,
+        "GITHUB_SERVER_URL": tmp_path.as_uri(),
+        "GITHUB_SHA": git("--git-dir", app, "rev-parse", "main").decode().strip(),
+        "GITHUB_WORKSPACE": "",
+        "GITOPS_PROMOTE_IMAGES": "ghcr.io/acme/shop",
+        "GITOPS_PROMOTE_TAGS": rules,
+    }
+    done = subprocess.run(
+        [*program, str(packages), str(ROOT / "src")],
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "Version" in done.stdout
+
+
+@both_steps
 def test_an_older_python_is_passed_over(
-    action: Action, tmp_path: Path, tool: Callable[[str], str]
+    action: Action, tmp_path: Path, tool: Callable[[str], str], step: str
 ) -> None:
     folder = pythons(tmp_path, {"python3": "#!/bin/sh\nexit 1\n", "python": real_python()})
 
-    done = run_step(tool("bash"), action, folder)
+    done = run_step(tool("bash"), action, folder, step)
 
     assert done.returncode == 0, done.stdout
-    assert action.facts.exists()
+    facts = json.loads(action.facts.read_text())
+    assert facts["argv"] == [STEPS[step]]
+    assert facts["flags"] == [1, 1]
 
 
+@both_steps
 @pytest.mark.parametrize(
     ("python_path", "problem"),
     [
@@ -374,24 +471,51 @@ def test_an_older_python_is_passed_over(
     ],
 )
 def test_without_a_python_the_step_says_what_to_do(
-    action: Action, tmp_path: Path, tool: Callable[[str], str], python_path: str, problem: str
+    action: Action,
+    tmp_path: Path,
+    tool: Callable[[str], str],
+    step: str,
+    python_path: str,
+    problem: str,
 ) -> None:
     folder = pythons(tmp_path, {"python3": "#!/bin/sh\nexit 1\n"})
 
-    done = run_step(tool("bash"), action, folder, python_path)
+    done = run_step(tool("bash"), action, folder, step, python_path)
 
     assert done.returncode == 1
     assert done.stdout.startswith(f"::error title=GitOps Promote::{problem}")
 
 
+@both_steps
 def test_the_input_python_path_is_the_python_that_runs(
-    action: Action, tmp_path: Path, tool: Callable[[str], str]
+    action: Action, tmp_path: Path, tool: Callable[[str], str], step: str
 ) -> None:
     folder = pythons(tmp_path, {"mine": real_python(), "python3": "#!/bin/sh\nexit 1\n"})
 
-    done = run_step(tool("bash"), action, folder, str(folder / "mine"))
+    done = run_step(tool("bash"), action, folder, step, str(folder / "mine"))
 
     assert done.returncode == 0, done.stdout
+
+
+@posix
+@both_steps
+def test_the_runner_s_signal_reaches_the_program(
+    action: Action, tmp_path: Path, tool: Callable[[str], str], step: str
+) -> None:
+    folder = pythons(tmp_path, {"python3": real_python()})
+    command, environ = step_call(tool("bash"), action, folder, step)
+    process = subprocess.Popen(command, env={**environ, "SLEEP": "60"})
+    wait_for(action.facts.exists)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) == 130
+    assert action.facts.read_text() == "interrupted"
+    assert action.left() == []
+
+
+def locked(lock: str) -> list[str]:
+    """The names of a lock's packages."""
+    return re.findall(r"^([a-z][^=\s]*)==", lock, re.MULTILINE)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -425,21 +549,27 @@ def pythons(folder: Path, scripts: Mapping[str, str]) -> Path:
 
 
 def run_step(
-    bash: str, action: Action, path: Path, python_path: str = ""
+    bash: str, action: Action, path: Path, step: str, python_path: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run the script of action.yml's step with nothing but one folder on the PATH."""
-    script = (ROOT / "action.yml").read_text().split("      run: |\n")[1]
-    extra = {
-        "PATH": str(path),
-        "GITHUB_ACTION_PATH": str(action.root),
-        "GITOPS_PROMOTE_PYTHON_PATH": python_path,
-    }
+    """Run an action's step with nothing but one folder on the PATH."""
+    command, environ = step_call(bash, action, path, step)
     return subprocess.run(
-        [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-        env=action.environ(extra),
+        command,
+        env={**environ, "GITOPS_PROMOTE_PYTHON_PATH": python_path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
         timeout=120,
     )
+
+
+def step_call(bash: str, action: Action, path: Path, step: str) -> tuple[list[str], dict[str, str]]:
+    """The script of an action's step as a runner calls it, and its environment."""
+    script = (ROOT / step).read_text().split("      run: ")[1]
+    extra = {
+        "PATH": str(path),
+        "GITHUB_ACTION_PATH": str((action.root / step).parent),
+        "GITOPS_PROMOTE_PYTHON_PATH": "",
+    }
+    return [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", script], action.environ(extra)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT
-from gitops_promote.inputs import INPUTS, PREFIX, Input
+from gitops_promote.cli import COMMANDS
+from gitops_promote.core.source import Source
+from gitops_promote.core.tags.compute import Computed
+from gitops_promote.core.tags.report import Tags, output_texts
+from gitops_promote.inputs import INPUTS, PREFIX, TAGS_INPUTS, Input
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 # Of the action alone: the command line is run by the Python that the user chose.
@@ -27,8 +34,43 @@ def load(path: Path) -> dict[str, Any]:
     return data
 
 
-ACTION = load(ROOT / "action.yml")
-(STEP,) = ACTION["runs"]["steps"]
+@dataclass(frozen=True)
+class Action:
+    """An action of this repository: its command, its inputs, and the README's headings for it."""
+
+    command: str
+    path: str
+    inputs: tuple[Input, ...]
+    inputs_heading: str
+    outputs_heading: str
+
+    def __str__(self) -> str:
+        return self.command
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What its file says."""
+        return load(ROOT / self.path)
+
+    @property
+    def step(self) -> dict[str, Any]:
+        """Its one step."""
+        (step,) = self.data["runs"]["steps"]
+        data: dict[str, Any] = step
+        return data
+
+
+PROMOTE = Action("promote", "action.yml", INPUTS, "Inputs", "Outputs")
+TAGS = Action(
+    "tags",
+    "tags/action.yml",
+    TAGS_INPUTS,
+    "Inputs of the tags step",
+    "Outputs of the tags step",
+)
+ACTIONS = (PROMOTE, TAGS)
+OF_ACTIONS = [(action, item) for action in ACTIONS for item in action.inputs]
+both = pytest.mark.parametrize("action", ACTIONS, ids=str)
 
 
 def words(text: str) -> str:
@@ -39,9 +81,10 @@ def words(text: str) -> str:
 def rows(heading: str) -> list[list[str]]:
     """The rows, without head and ruler, of the tables under a heading of the README."""
     readme = (ROOT / "README.md").read_text("utf-8")
-    match = re.search(rf"^(#+) {heading}\n(.*?)(?=^#{{1,2}} |\Z)", readme, re.MULTILINE | re.DOTALL)
+    match = re.search(rf"^(#+) {heading}\n", readme, re.MULTILINE)
     assert match, f"README.md has no heading {heading}"
-    lines = [line for line in match[2].splitlines() if line.startswith("| `")]
+    below = re.split(rf"^#{{1,{len(match[1])}}} ", readme[match.end() :], flags=re.MULTILINE)[0]
+    lines = [line for line in below.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in map(pad, lines)]
 
 
@@ -55,13 +98,22 @@ def shown_default(item: Input) -> str:
     return item.default_text or (f"`{item.default}`" if item.default else "")
 
 
-def test_the_action_has_the_inputs_in_their_order() -> None:
-    assert list(ACTION["inputs"]) == [*(item.name for item in INPUTS), PYTHON_PATH]
+def test_every_command_is_an_action() -> None:
+    assert {action.command: action.inputs for action in ACTIONS} == COMMANDS
 
 
-@pytest.mark.parametrize("item", INPUTS, ids=lambda item: item.name)
-def test_an_input_of_the_action(item: Input) -> None:
-    declared = ACTION["inputs"][item.name]
+@both
+def test_the_action_has_the_inputs_in_their_order(action: Action) -> None:
+    names = [item.name for item in action.inputs]
+
+    assert list(action.data["inputs"]) == [*names, PYTHON_PATH]
+
+
+@pytest.mark.parametrize(
+    ("action", "item"), OF_ACTIONS, ids=[f"{action}-{item.name}" for action, item in OF_ACTIONS]
+)
+def test_an_input_of_the_action(action: Action, item: Input) -> None:
+    declared = action.data["inputs"][item.name]
 
     assert words(declared["description"]) == words(item.help)
     if item.name == "token":
@@ -71,25 +123,62 @@ def test_an_input_of_the_action(item: Input) -> None:
     assert set(declared) == {"description", "default"}
 
 
-def test_every_input_reaches_the_program_as_its_variable() -> None:
-    expected = {item.variable: f"${{{{ inputs.{item.name} }}}}" for item in INPUTS}
+@both
+def test_every_input_reaches_the_program_as_its_variable(action: Action) -> None:
+    expected = {item.variable: f"${{{{ inputs.{item.name} }}}}" for item in action.inputs}
     expected[f"{PREFIX}PYTHON_PATH"] = f"${{{{ inputs.{PYTHON_PATH} }}}}"
     expected[f"{PREFIX}JOB_TOKEN"] = "${{ github.token }}"
 
-    assert dict(STEP["env"]) == expected
+    assert dict(action.step["env"]) == expected
 
 
-def test_every_output_is_the_steps_own() -> None:
-    for name, output in ACTION["outputs"].items():
-        assert output["value"] == f"${{{{ steps.{STEP['id']}.outputs.{name} }}}}"
+@both
+def test_every_output_is_the_steps_own(action: Action) -> None:
+    for name, output in action.data["outputs"].items():
+        assert output["value"] == f"${{{{ steps.{action.step['id']}.outputs.{name} }}}}"
         assert output["description"].strip().endswith(".")
 
 
-def test_the_action_is_one_script_of_its_own() -> None:
-    assert ACTION["runs"]["using"] == "composite"
-    assert STEP["shell"] == "bash"
-    assert "uses" not in STEP
-    assert not EXPRESSION.search(STEP["run"])
+def test_the_tags_step_gives_what_it_computes() -> None:
+    now = datetime(2026, 1, 2, tzinfo=timezone.utc)
+
+    given = output_texts(Tags(Computed(()), (), Source(), now))
+
+    assert set(TAGS.data["outputs"]) == set(given)
+
+
+@both
+def test_the_action_is_one_script_of_its_own(action: Action) -> None:
+    assert action.data["runs"]["using"] == "composite"
+    assert action.step["shell"] == "bash"
+    assert "uses" not in action.step
+    assert not EXPRESSION.search(action.step["run"])
+
+
+@both
+def test_the_actions_start_alike(action: Action) -> None:
+    dot, script, *arguments = shlex.split(action.step["run"])
+
+    assert dot == "."
+    folder = str((ROOT / action.path).parent)
+    found = Path(script.replace("$GITHUB_ACTION_PATH", folder))
+    assert found.resolve() == ROOT / "action" / "start.sh"
+    assert arguments == [action.command]
+
+
+def test_the_actions_say_the_same_of_the_same() -> None:
+    assert TAGS.data["inputs"][PYTHON_PATH] == PROMOTE.data["inputs"][PYTHON_PATH]
+    assert {name for name in TAGS.step["env"] if name not in PROMOTE.step["env"]} == set()
+
+
+def test_the_start_is_isolated_and_takes_the_place_of_the_shell() -> None:
+    script = (ROOT / "action" / "start.sh").read_bytes()
+    calls = [line.strip() for line in script.decode().splitlines() if '"$python"' in line]
+
+    assert b"\r" not in script  # which bash can't read
+    looking, starting = calls
+    assert looking.startswith('if "$python" -I -S -c ')
+    assert starting == ('exec "$python" -I -S -B -X utf8 "${BASH_SOURCE[0]%/*}/run.py" "$command"')
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=str)
@@ -98,25 +187,28 @@ def test_a_workflow_of_this_repository(path: Path) -> None:
         for step in job["steps"]:
             assert not EXPRESSION.search(step.get("run", ""))
             uses = step.get("uses", "./")
-            assert uses == "./" or re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", uses)
+            assert uses in {"./", "./tags"} or re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", uses)
 
 
-def test_the_readme_has_the_inputs_in_their_order() -> None:
-    expected = [[f"`{item.name}`", shown_default(item), words(item.help)] for item in INPUTS]
-    python = ACTION["inputs"][PYTHON_PATH]
+@both
+def test_the_readme_has_the_inputs_in_their_order(action: Action) -> None:
+    expected = [[f"`{item.name}`", shown_default(item), words(item.help)] for item in action.inputs]
+    python = action.data["inputs"][PYTHON_PATH]
 
-    *ours, last = rows("Inputs")
+    *ours, last = rows(action.inputs_heading)
 
     assert ours == expected
     assert last == [f"`{PYTHON_PATH}`", "the runner's `python3`", words(python["description"])]
 
 
-def test_the_readme_has_the_outputs_in_their_order() -> None:
+@both
+def test_the_readme_has_the_outputs_in_their_order(action: Action) -> None:
     expected = [
-        [f"`{name}`", words(output["description"])] for name, output in ACTION["outputs"].items()
+        [f"`{name}`", words(output["description"])]
+        for name, output in action.data["outputs"].items()
     ]
 
-    assert rows("Outputs") == expected
+    assert rows(action.outputs_heading) == expected
 
 
 @pytest.mark.parametrize("name", ["action/requirements.txt", "requirements/dev.txt"])

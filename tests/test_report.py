@@ -148,7 +148,7 @@ def test_a_diff_does_not_leave_its_fence(diff: str) -> None:
 
 @given(HOSTILE)
 def test_a_sentence_has_no_markup_of_a_value(value: str) -> None:
-    text = error_markdown(PromoteError(f"Input images is `{value}`.", f"See {value}."))
+    text = error_markdown(PromoteError(f"Input images is `{value}`.", f"See {value}."), "No")
     body = text.partition("\n\n")[2]
     outside = re.sub(r"\\[!-/:-@\[-`{-~]|`[^`\n]*`|<!-- -->", "", body)
     if "`" not in value:

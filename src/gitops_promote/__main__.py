@@ -5,25 +5,35 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gitops_promote.cli import environment, parse_arguments
 from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.report import (
-    Outcome,
-    error_markdown,
-    output_texts,
-    to_json,
-    to_markdown,
-    versions,
-)
+from gitops_promote.core.report import error_markdown
 from gitops_promote.effects.console import Console
 from gitops_promote.effects.workflow import write_outputs, write_summary
-from gitops_promote.inputs import load
-from gitops_promote.promote import promote
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _INTERRUPTED = 130
+_FAILED = {"promote": "Nothing was promoted", "tags": "No tags were computed"}
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What a command has to say. `done` says what has happened, should that fail to be said."""
+
+    outputs: Mapping[str, str]
+    json: str
+    markdown: str
+    text: str
+    warnings: Sequence[str]
+    done: str
+    is_summary: bool
 
 
 def main(arguments: list[str], environ: Mapping[str, str] | None = None) -> int:
@@ -42,20 +52,21 @@ def main(arguments: list[str], environ: Mapping[str, str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     console = Console.for_environment(environ, quiet=parsed.format != "text")
+    title = _FAILED[parsed.command]
     try:
-        outcome = promote(load(environment(parsed, environ)), environ, console)
+        report = _COMMANDS[parsed.command](parsed, environ, console)
     except PromoteError as error:
-        return _fail(error, console, environ)
+        return _fail(error, title, console, environ)
     except OSError as error:
         what = f"The machine failed, and nothing was written: {error}."
-        return _fail(PromoteError(what, "Run it again."), console, environ)
+        return _fail(PromoteError(what, "Run it again."), title, console, environ)
     except KeyboardInterrupt:
         return _INTERRUPTED
     try:
-        _report(outcome, parsed.format, console, environ)
+        _show(report, parsed.format, console, environ)
     except OSError as error:
-        done = "It is done" if outcome.commit else "Nothing was written"
-        return _fail(PromoteError(f"{done}, but can't be reported: {error}."), console, {})
+        what = f"{report.done}, but can't be reported: {error}."
+        return _fail(PromoteError(what), title, console, {})
     return 0
 
 
@@ -69,45 +80,66 @@ def run() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
-def _fail(error: PromoteError, console: Console, environ: Mapping[str, str]) -> int:
+def _fail(error: PromoteError, title: str, console: Console, environ: Mapping[str, str]) -> int:
     with suppress(OSError):
         console.fail(error)
-        write_summary(error_markdown(error), environ)
+        write_summary(error_markdown(error, title), environ)
     return error.exit_status
 
 
-def _report(outcome: Outcome, style: str, console: Console, environ: Mapping[str, str]) -> None:
+def _show(report: _Report, style: str, console: Console, environ: Mapping[str, str]) -> None:
     # The outputs first: later steps rest on them, whatever becomes of the log.
-    write_outputs(output_texts(outcome), environ)
-    write_summary(to_markdown(outcome), environ)
+    write_outputs(report.outputs, environ)
+    if report.is_summary:
+        write_summary(report.markdown, environ)
     if style == "json":
-        print(to_json(outcome), flush=True)
+        print(report.json, flush=True)
     elif style == "markdown":
-        print(to_markdown(outcome), end="", flush=True)
+        print(report.markdown, end="", flush=True)
     else:
-        console.show_untrusted(_text(outcome, console))
-    for text in outcome.plan.warnings:
+        console.show_untrusted(report.text)
+    for text in report.warnings:
         console.warn(text)
 
 
-def _text(outcome: Outcome, console: Console) -> str:
-    paint = console.paint
-    lines = [paint(outcome.headline, "bold")]
-    for change in outcome.plan.changes:
-        old, new = versions(change)
-        arrow = f"{paint(old, 'red')} → {paint(new, 'green')}"
-        shown = arrow if old != new else paint(f"{new} (unchanged)", "dim")
-        place = paint(f"{change.path}:{change.line}", "dim")
-        lines.append(f"  {paint(change.image)}  {shown}  {place}")
-    if outcome.plan.diff:
-        lines += ["", *console.diff_lines(outcome.plan.diff), ""]
-    place = f"{outcome.branch} of {outcome.repository}"
-    if outcome.commit:
-        where = f" {outcome.commit_url}" if outcome.commit_url else ""
-        lines.append(paint(f"✓ Pushed {outcome.commit[:10]} to {place}.{where}", "green"))
-    elif outcome.changed:
-        lines.append(paint(f"Nothing was written to {place}."))
-    return "\n".join(lines)
+def _promote(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _Report:
+    from gitops_promote.core import report  # noqa: PLC0415  (each command pays for itself)
+    from gitops_promote.effects.text import promotion_text  # noqa: PLC0415
+    from gitops_promote.inputs import load  # noqa: PLC0415
+    from gitops_promote.promote import promote  # noqa: PLC0415
+
+    outcome = promote(load(environment(parsed, environ)), environ, console)
+    return _Report(
+        outputs=report.output_texts(outcome),
+        json=report.to_json(outcome),
+        markdown=report.to_markdown(outcome),
+        text=promotion_text(outcome, console),
+        warnings=outcome.plan.warnings,
+        done="It is done" if outcome.commit else "Nothing was written",
+        is_summary=True,
+    )
+
+
+def _tags(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _Report:
+    from gitops_promote.core.tags import report  # noqa: PLC0415  (each command pays for itself)
+    from gitops_promote.effects.text import tags_text  # noqa: PLC0415
+    from gitops_promote.inputs import load_tags  # noqa: PLC0415
+    from gitops_promote.tags import tags  # noqa: PLC0415
+
+    computed = tags(load_tags(environment(parsed, environ)), environ)
+    return _Report(
+        outputs=report.output_texts(computed),
+        json=report.to_json(computed),
+        markdown=report.to_markdown(computed),
+        text=tags_text(computed, console),
+        warnings=computed.warnings,
+        done="The tags are computed",
+        # A build's summary is its own; what became of the rules is in the log.
+        is_summary=False,
+    )
+
+
+_COMMANDS = {"promote": _promote, "tags": _tags}
 
 
 if __name__ == "__main__":

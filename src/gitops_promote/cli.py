@@ -6,14 +6,28 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from gitops_promote import __version__
-from gitops_promote.inputs import INPUTS, Input
+from gitops_promote.inputs import INPUTS, TAGS_INPUTS, Input
 
 FORMATS = ("text", "json", "markdown")
 
+#: The commands, and their inputs.
+COMMANDS = {"promote": INPUTS, "tags": TAGS_INPUTS}
+
+_HELP = {
+    "promote": "edit an environment's files in the config repository and deliver the change",
+    "tags": "compute an image's tags from CI metadata, and say why each rule gives one or not",
+}
+_DESCRIPTIONS = {
+    "promote": "Edit an environment's files in the config repository, as one commit.",
+    "tags": "Compute an image's tags by docker/metadata-action's rules, from the metadata of the "
+    "CI run; outside of one, from the git checkout. Each rule is shown with its tag, or with why "
+    "it gives none.",
+}
 _GROUPS = {
     "what": "what to promote",
     "where": "where to",
     "how": "how",
+    "guards": "guards",
     "auth": "authentication",
 }
 
@@ -37,18 +51,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    secrets = ", ".join(item.variable for item in INPUTS if item.secret)
-    promote = commands.add_parser(
-        "promote",
-        help="edit an environment's files in the config repository and deliver the change",
-        description="Edit an environment's files in the config repository, as one commit.",
-        epilog=f"Secrets are taken from the environment: {secrets}. Every input can stand there "
-        "by such a name; a flag goes before it.",
-        formatter_class=_Formatter,
-        # An abbreviation would become another flag's, or nobody's, with the next input.
-        allow_abbrev=False,
-    )
-    _add_inputs(promote)
+    for name, inputs in COMMANDS.items():
+        _add_command(commands, name, inputs)
     return parser.parse_args(arguments)
 
 
@@ -63,7 +67,7 @@ def environment(arguments: argparse.Namespace, environ: Mapping[str, str]) -> di
         A copy of `environ`; a flag goes before a variable.
     """
     merged = dict(environ)
-    for item in INPUTS:
+    for item in COMMANDS[arguments.command]:
         value = getattr(arguments, _attribute(item), None)
         if value is not None:
             merged[item.variable] = "\n".join(value) if isinstance(value, list) else value
@@ -75,11 +79,30 @@ class _Formatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=30)
 
 
-def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    for name, title in _GROUPS.items():
-        group = parser.add_argument_group(title)
-        for item in INPUTS:
-            if item.group == name and not item.secret:
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    inputs: Sequence[Input],
+) -> None:
+    secrets = ", ".join(item.variable for item in inputs if item.secret)
+    epilog = "Every input can stand in the environment, as GITOPS_PROMOTE_APP for --app; a flag "
+    epilog += "goes before it."
+    if secrets:
+        epilog += f" Secrets are taken from there alone: {secrets}."
+    parser = commands.add_parser(
+        name,
+        help=_HELP[name],
+        description=_DESCRIPTIONS[name],
+        epilog=epilog,
+        formatter_class=_Formatter,
+        # An abbreviation would become another flag's, or nobody's, with the next input.
+        allow_abbrev=False,
+    )
+    for group_name, title in _GROUPS.items():
+        members = [item for item in inputs if item.group == group_name and not item.secret]
+        if members:
+            group = parser.add_argument_group(title)
+            for item in members:
                 _add_flag(group, item)
     output = parser.add_argument_group("output")
     output.add_argument(

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Image, parse_image
 from gitops_promote.core.message import check_template
+from gitops_promote.core.tags.metadata import is_json, parse_json
+
+if TYPE_CHECKING:
+    from gitops_promote.core.tags.flavor import Flavor
+    from gitops_promote.core.tags.rules import Rule
 
 #: Every input reaches the program as an environment variable of this prefix.
 PREFIX = "GITOPS_PROMOTE_"
@@ -43,16 +49,40 @@ class Input:
         return self.variable if self.secret else f"--{self.name}"
 
 
+_FLAVOR = Input(
+    "flavor",
+    "what",
+    "What holds for all computed tags: `latest`, `prefix` and `suffix`, as in "
+    "docker/metadata-action.",
+    many=True,
+)
+#: The inputs of a promotion.
 INPUTS = (
     Input(
         "images",
         "what",
         "The images to promote, one a line: `NAME[=NEW_NAME][:TAG][@DIGEST]`, as "
-        "`kustomize edit set image` takes it. Without a tag or digest: the computed tag.",
+        "`kustomize edit set image` takes it. Without a tag or digest: the computed tag. Or the "
+        "`json` output of the step that made the tags.",
         many=True,
         commas=True,
     ),
-    Input("app", "what", "The app's name; fills `{app}` in `target` and the commit message."),
+    Input(
+        "tags",
+        "what",
+        "The rules that the tag is computed by, one a line, in docker/metadata-action's grammar; "
+        "what the first one gives is deployed. Or the `json` output of the step that made the "
+        "tags.",
+        default_text="the version of a version tag, else commit and run",
+        many=True,
+    ),
+    _FLAVOR,
+    Input(
+        "app",
+        "what",
+        "The app's name; fills `{app}` in `target` and the commit message, and tells which version "
+        "tags are its own (`shop/v1.2.3`, `shop-v1.2.3`).",
+    ),
     Input(
         "config-repository",
         "where",
@@ -114,6 +144,14 @@ INPUTS = (
         choices=("true", "false"),
     ),
     Input(
+        "allow-mutable-tag",
+        "guards",
+        "Promote `latest`, a branch's name and other tags that name another image tomorrow, even "
+        "without a digest.",
+        default="false",
+        choices=("true", "false"),
+    ),
+    Input(
         "token",
         "auth",
         "The token that may write to the config repository over https. The default one can "
@@ -135,6 +173,32 @@ INPUTS = (
     ),
 )
 
+#: The inputs of the step that computes tags alone.
+TAGS_INPUTS = (
+    Input(
+        "images",
+        "what",
+        "The names of the images, one a line, without tags. Without any: the tags alone.",
+        many=True,
+    ),
+    Input(
+        "tags",
+        "what",
+        "The rules, one a line, in docker/metadata-action's grammar; what the first one gives is "
+        "the version.",
+        default_text="the version of a version tag, and commit and run",
+        many=True,
+    ),
+    _FLAVOR,
+    Input(
+        "app",
+        "what",
+        "The app's name; fills `{{app}}`, and tells which version tags are its own "
+        "(`shop/v1.2.3`, `shop-v1.2.3`).",
+        default_text="the last part of the image's name, where there is one image",
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -148,10 +212,26 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class TagsInputs:
+    """What tags are computed by; `images` are names.
+
+    `rules` is empty where the default ones hold. `commit_digits` is 0 where nobody asked for a
+    length.
+    """
+
+    images: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    flavor: Flavor
+    app: str
+    commit_digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of one call, checked and typed. An empty text or tuple means: not given."""
 
     images: tuple[Image, ...]
+    tags: TagsInputs
     app: str
     config_repository: str
     config_ref: str
@@ -162,6 +242,7 @@ class Inputs:
     author: Identity | None
     committer: Identity | None
     signoff: bool
+    allow_mutable_tag: bool
     token: str
     ssh_key: str
     ssh_known_hosts: str
@@ -185,9 +266,17 @@ def load(environ: Mapping[str, str]) -> Inputs:
     _require(lists["images"], "images", "Name the image to promote, such as `ghcr.io/acme/shop`.")
     _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
     check_template(values["commit-message"])
+    pasted = {name: values[name] for name in ("images", "tags") if is_json(values[name])}
+    images = _pasted_images(pasted["images"]) if "images" in pasted else _images(lists["images"])
+    if "tags" in pasted:
+        tag = parse_json("tags", pasted["tags"]).version
+        images = tuple(image.with_default_tag(tag) for image in images)
+        values["tags"] = ""
+    app = _plain_name("app", values["app"])
     return Inputs(
-        images=_images(lists["images"]),
-        app=_plain_name("app", values["app"]),
+        images=images,
+        tags=_tags_inputs(values, tuple(image.deployed_name for image in images), app, environ),
+        app=app,
         config_repository=values["config-repository"].strip(),
         config_ref=_branch(values["config-ref"].strip()),
         environments=tuple(_plain_name("environment", name) for name in lists["environment"]),
@@ -197,10 +286,68 @@ def load(environ: Mapping[str, str]) -> Inputs:
         author=_identity("author", values["author"]),
         committer=_identity("committer", values["committer"]),
         signoff=values["signoff"] == "true",
+        allow_mutable_tag=values["allow-mutable-tag"] == "true",
         token=values["token"].strip(),
         ssh_key=values["ssh-key"],
         ssh_known_hosts=values["ssh-known-hosts"],
     )
+
+
+def load_tags(environ: Mapping[str, str]) -> TagsInputs:
+    """Read and check the inputs of the step that computes tags alone.
+
+    Args:
+        environ: As for `load`.
+
+    Returns:
+        The inputs, typed.
+
+    Raises:
+        UsageError: An input has a form that is not allowed.
+    """
+    from gitops_promote.core.tags.names import parse_names  # noqa: PLC0415  (start-up time)
+
+    values = {item.name: _value(item, environ) for item in TAGS_INPUTS}
+    app = _plain_name("app", values["app"])
+    return _tags_inputs(values, parse_names(values["images"]), app, environ)
+
+
+def _tags_inputs(
+    values: Mapping[str, str], images: tuple[str, ...], app: str, environ: Mapping[str, str]
+) -> TagsInputs:
+    from gitops_promote.core.tags.flavor import parse_flavor  # noqa: PLC0415  (start-up time)
+    from gitops_promote.core.tags.rules import parse_rules  # noqa: PLC0415
+
+    rules = parse_rules(values["tags"])
+    return TagsInputs(
+        images=images,
+        rules=rules,
+        # The default rules give no `latest` of themselves: a promotion has no use for it.
+        flavor=parse_flavor(values["flavor"], "auto" if rules else "false"),
+        app=app,
+        commit_digits=_commit_digits(environ),
+    )
+
+
+def _commit_digits(environ: Mapping[str, str]) -> int:
+    name = "DOCKER_METADATA_SHORT_SHA_LENGTH"
+    text = environ.get(name, "").strip()
+    if text and not (re.fullmatch(r"\d{1,3}", text, re.ASCII) and int(text) >= 4):
+        raise UsageError(
+            f"The environment variable {name} is `{text}`.",
+            "It must be the number of a commit's digits in a tag, at least 4, such as 12.",
+        )
+    return int(text or 0)
+
+
+def _pasted_images(text: str) -> tuple[Image, ...]:
+    built = parse_json("images", text)
+    if not built.names:
+        raise UsageError(
+            "Input `images` holds the JSON output of a step that named no image.",
+            "Name the image in `images`, and paste the output into `tags` instead.",
+        )
+    return tuple(parse_image(f"{name}:{built.version}") for name in built.names)
 
 
 def _value(item: Input, environ: Mapping[str, str]) -> str:

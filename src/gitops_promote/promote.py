@@ -10,7 +10,7 @@ from gitops_promote.core.errors import MovedHeadError, RetryableError, UsageErro
 from gitops_promote.core.plan import Plan, Request, make_plan
 from gitops_promote.core.report import Outcome
 from gitops_promote.core.source import Source
-from gitops_promote.core.tags import immutable_tag
+from gitops_promote.core.tags.mutable import refuse_mutable
 from gitops_promote.core.targets import parse_target
 from gitops_promote.effects.ci import GITHUB, identities, read_source
 from gitops_promote.effects.console import Console
@@ -40,10 +40,10 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
     Raises:
         PromoteError: Nothing was written, and why.
     """
-    source = read_source(environ)
+    source = read_source(environ, inputs.app)
     write = inputs.promotion_mode == "push"
     author, committer = _identities(inputs, source, environ, needed=write or inputs.signoff)
-    request = _request(inputs, source, committer)
+    request = _request(inputs, source, committer, environ)
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
     use_ssh = bool(inputs.ssh_key)
     url = resolve_url(inputs.config_repository, server, source.repository, ssh=use_ssh)
@@ -112,18 +112,20 @@ class _Delivery:
         return head, plan, commit
 
 
-def _request(inputs: Inputs, source: Source, committer: Identity) -> Request:
+def _request(
+    inputs: Inputs, source: Source, committer: Identity, environ: Mapping[str, str]
+) -> Request:
     environments = inputs.environments or ("",)
     targets = [
         parse_target(line, environment, inputs.app)
         for environment in environments
         for line in inputs.targets
     ]
-    images = inputs.images
-    if any(image.tag is None and image.digest is None for image in images):
-        tag = immutable_tag(source)
-        images = tuple(image.with_default_tag(tag) for image in images)
-    elif not source.run_id:
+    tag, moves = _tag(inputs, source, environ)
+    images = tuple(image.with_default_tag(tag) for image in inputs.images)
+    if not inputs.allow_mutable_tag:
+        refuse_mutable(images, source, inputs.environments, moves)
+    if not moves and not source.run_id:
         # The checkout that this happens to run in need not be what the image was built from.
         source = Source()
     return Request(
@@ -135,6 +137,18 @@ def _request(inputs: Inputs, source: Source, committer: Identity) -> Request:
         message=inputs.commit_message,
         signoff=str(committer) if inputs.signoff else "",
     )
+
+
+def _tag(inputs: Inputs, source: Source, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The tag of images without one, if there are any, and why it is mutable, by the tag."""
+    if all(image.tag is not None or image.digest is not None for image in inputs.images):
+        return "", {}
+    from gitops_promote.tags import compute_tags, no_tag  # noqa: PLC0415  (start-up time)
+
+    computed = compute_tags(inputs.tags, source, environ)
+    if not computed.version:
+        raise no_tag(computed, source)
+    return computed.version, {computed.version: computed.moves}
 
 
 def _identities(

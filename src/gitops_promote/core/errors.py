@@ -38,6 +38,21 @@ class UsageError(PromoteError):
     exit_status = 2
 
 
+class MalformedError(Exception):
+    """What is wrong with a part of an input; who knows the whole makes a `UsageError` of it.
+
+    Args:
+        problem: What is wrong, without the full stop; it follows the name of the part, as in
+            "has the unknown date token `yyyy`".
+        allowed: A sentence that lists what is allowed there.
+    """
+
+    def __init__(self, problem: str, allowed: str) -> None:
+        self.problem = problem
+        self.allowed = allowed
+        super().__init__(f"{problem}. {allowed}")
+
+
 class RetryableError(PromoteError):
     """A failure that may pass: planning again on a fresh head, or waiting, can succeed."""
 

@@ -171,6 +171,32 @@ def split_registry(name: str) -> tuple[str, str]:
     return "", name
 
 
+def is_tag(text: str) -> bool:
+    """Whether registries take a text as a tag.
+
+    Args:
+        text: The text.
+
+    Returns:
+        True where it has the form that the OCI distribution specification gives ("Pulling
+        manifests").
+    """
+    return _TAG.fullmatch(text) is not None
+
+
+def sanitised(text: str) -> str:
+    """Make the characters of a text those of a tag, as docker/metadata-action does.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The text with `-` for each run of other characters. It need not be a tag yet: it can be
+        empty, too long, or begin with `-` or `.`.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)
+
+
 def check_tag(tag: str, origin: str) -> None:
     """Refuse a tag that no registry accepts.
 
@@ -181,7 +207,7 @@ def check_tag(tag: str, origin: str) -> None:
     Raises:
         UsageError: The tag is empty, over 128 characters, or has a character that is not allowed.
     """
-    if _TAG.fullmatch(tag):
+    if is_tag(tag):
         return
     if not tag:
         problem, fix = "has an empty tag", "Give a tag after the colon, or leave both out."

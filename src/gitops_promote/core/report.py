@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from gitops_promote.core.change import Change
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image
+from gitops_promote.core.markdown import code, escape, fenced, prose
 from gitops_promote.core.message import common_version
 from gitops_promote.core.plan import Plan
 
@@ -113,32 +113,33 @@ def to_markdown(outcome: Outcome) -> str:
         Markdown: a table old → new, where it went, the diff and the warnings.
     """
     plan = outcome.plan
-    parts = [f"### {_escape(outcome.headline)}", _table(plan.changes)]
+    parts = [f"### {escape(outcome.headline)}", _table(plan.changes)]
     if outcome.commit:
         short = f"`{outcome.commit[:10]}`"
         link = f"[{short}]({outcome.commit_url})" if outcome.commit_url else short
-        parts.append(f"Commit {link} on {_code(outcome.branch)} of {_code(outcome.repository)}.")
+        parts.append(f"Commit {link} on {code(outcome.branch)} of {code(outcome.repository)}.")
     elif outcome.changed:
         parts.append(
-            f"Nothing was written to {_code(outcome.branch)} of {_code(outcome.repository)}."
+            f"Nothing was written to {code(outcome.branch)} of {code(outcome.repository)}."
         )
     if plan.diff:
-        parts.append(_fenced(cut(plan.diff), "diff"))
-    parts += [f"> [!WARNING]\n> {_prose(text)}" for text in plan.warnings]
+        parts.append(fenced(cut(plan.diff), "diff"))
+    parts += [f"> [!WARNING]\n> {prose(text)}" for text in plan.warnings]
     return "\n\n".join(parts) + "\n"
 
 
-def error_markdown(error: PromoteError) -> str:
+def error_markdown(error: PromoteError, title: str) -> str:
     """The summary of a call that failed.
 
     Args:
         error: Why.
+        title: What that means.
 
     Returns:
         Markdown.
     """
-    where = f"{_code(error.where)}: " if error.where else ""
-    lines = [f"### Nothing was promoted\n\n{where}{_prose(error.what)}", _prose(error.fix)]
+    where = f"{code(error.where)}: " if error.where else ""
+    lines = [f"### {title}\n\n{where}{prose(error.what)}", prose(error.fix)]
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
@@ -192,9 +193,9 @@ def _text(value: object) -> str:
 def _table(changes: Sequence[Change]) -> str:
     rows = ["| Image | Old | New | Where |", "|---|---|---|---|"]
     for change in changes[:MOST_ROWS]:
-        old, new = map(_code, versions(change))
-        place = _code(f"{change.path}:{change.line}")
-        rows.append(f"| {_code(change.image)} | {old} | **{new}** | {place} |")
+        old, new = map(code, versions(change))
+        place = code(f"{change.path}:{change.line}")
+        rows.append(f"| {code(change.image)} | {old} | **{new}** | {place} |")
     if len(changes) > MOST_ROWS:
         rows.append(f"| and {len(changes) - MOST_ROWS} more | | | |")
     return "\n".join(rows)
@@ -213,38 +214,3 @@ def versions(change: Change) -> tuple[str, str]:
     if old.name and old.name != new.name:
         return str(old), str(new)
     return old.version or "(none)", new.version or "(none)"
-
-
-def _code(text: str) -> str:
-    """Inline code, whatever the text holds, also in a table."""
-    text = _one_line(text)
-    if not re.search(r"[`|\\]", text):
-        return f"`{text}`"
-    # No length of backticks and no backslash is right for every reader of tables.
-    return f"<code>{re.sub('[!-/:-@[-`{-~]', lambda found: f'&#{ord(found[0])};', text)}</code>"
-
-
-def _fenced(text: str, language: str) -> str:
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    newline = "" if text.endswith("\n") else "\n"
-    return f"{fence}{language}\n{text}{newline}{fence}"
-
-
-def _prose(text: str) -> str:
-    """A sentence of ours, in which backticks are meant, unless a value in it has its own."""
-    text = _one_line(text)
-    if "``" in text or text.count("`") % 2:
-        return _escape(text)
-    parts = text.split("`")
-    return "".join(f"`{part}`" if n % 2 else _escape(part) for n, part in enumerate(parts))
-
-
-def _escape(text: str) -> str:
-    text = re.sub(r"([\\`*_{}\[\]<>#|!@~&$])", r"\\\1", _one_line(text))
-    # A backslash alone doesn't keep GitHub from finding `@name` and `#1` in the outcome.
-    return re.sub(r"([@#])(?=\w)", r"\1<!-- -->", text)
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)

@@ -6,28 +6,16 @@ checkout nor their hooks, filters and line-ending settings have a part in it.
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
-from gitops_promote.effects.git_errors import GitError, Place, explain
+from gitops_promote.effects.git_errors import GitError
 from gitops_promote.effects.git_objects import Entry, Objects, Tree, parse_entries
-from gitops_promote.effects.remote import (
-    Credentials,
-    git_environment,
-    parse_url,
-    resolve_url,
-    write_ssh_files,
-)
+from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
+from gitops_promote.effects.remote import Credentials, resolve_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +24,6 @@ if TYPE_CHECKING:
     from gitops_promote.inputs import Identity
 
 __all__ = ["ConfigRepository", "Credentials", "Head", "resolve_url"]
-
-#: The oldest git whose options are used here.
-OLDEST_GIT = (2, 25)
-
-_FOLDER = "repository.git"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +35,7 @@ class Head:
 
 
 @final
-class ConfigRepository:
+class ConfigRepository(PrivateRepository):
     """A config repository, opened for the time of a `with` block.
 
     What is fetched, and the private key, live in a temporary folder that only this user can read
@@ -69,41 +52,17 @@ class ConfigRepository:
         PromoteError: The token may not be sent to this URL, or there is no git.
     """
 
-    def __init__(
-        self,
-        url: str,
-        credentials: Credentials,
-        environ: Mapping[str, str] | None = None,
-        timeout: float = 120,
-    ) -> None:
-        environ = os.environ if environ is None else environ
-        self._remote = parse_url(url)
-        self._credentials = credentials
-        self._environment = git_environment(self._remote, credentials, environ)
-        self._timeout = timeout
-        # The runner empties its own temporary folder after the job, even one that was killed.
-        folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
-        self._parent_folder = next((f for f in folders if f and Path(f).is_dir()), None)
-        self._git = shutil.which("git", path=environ.get("PATH")) or ""
+    def __enter__(self) -> ConfigRepository:
+        self._open()
+        command = (self._git, f"--git-dir={FOLDER}", "cat-file", "--batch")
+        self._objects = Objects(command, self._folder, self._environment)
         self._trees: dict[str, dict[str, Entry]] = {}
         self._default_branch = ""
-        if not self._git:
-            raise PromoteError("There is no git on this machine.", _install())
-
-    def __enter__(self) -> ConfigRepository:
-        # What can't be removed must not make a failure of a push that succeeded.
-        self._temporary = TemporaryDirectory(
-            prefix="gitops-promote-", dir=self._parent_folder, ignore_cleanup_errors=True
-        )
-        self._folder = Path(self._temporary.name)
-        command = (self._git, f"--git-dir={_FOLDER}", "cat-file", "--batch")
-        self._objects = Objects(command, self._folder, self._environment)
-        write_ssh_files(self._credentials, self._folder)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._objects.close()
-        self._temporary.cleanup()
+        self._close()
 
     def fetch(self, branch: str) -> Head:
         """Fetch the newest commit of a branch, and nothing of its history.
@@ -120,7 +79,7 @@ class ConfigRepository:
         """
         branch = branch or self._default_branch
         try:
-            if (self._folder / _FOLDER).exists():
+            if (self._folder / FOLDER).exists():
                 self._fetch_again(branch)
             else:
                 self._clone(branch)
@@ -233,7 +192,7 @@ class ConfigRepository:
         # One command makes the repository, finds the default branch and takes its commit.
         options = ["--quiet", "--bare", "--no-local", "--depth=1", "--single-branch", "--no-tags"]
         options += ["--template=", *([f"--branch={branch}"] if branch else [])]
-        self._run("clone", *options, "--", self._remote.url, _FOLDER, inside=False)
+        self._run("clone", *options, "--", self._remote.url, FOLDER, inside=False)
 
     def _fetch_again(self, branch: str) -> None:
         name = f"refs/heads/{branch}"
@@ -242,7 +201,7 @@ class ConfigRepository:
         )
 
     def _remote_head(self) -> str:
-        head = (self._folder / _FOLDER / "HEAD").read_text(encoding="utf-8").strip()
+        head = (self._folder / FOLDER / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref: refs/heads/"):
             raise PromoteError(
                 f"{self._remote.url} has no default branch.", "Name a branch in `config-ref`."
@@ -289,62 +248,6 @@ class ConfigRepository:
             self._trees[commit] = dict(parse_entries(listing))
         return self._trees[commit]
 
-    def _run(self, command: str, *rest: str, data: bytes = b"", inside: bool = True) -> str:
-        where = (f"--git-dir={_FOLDER}",) if inside else ()
-        with subprocess.Popen(
-            (self._git, *where, command, *rest),
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # no terminal to ask on; one group to end
-        ) as process:
-            try:
-                output, messages = process.communicate(data, self._timeout)
-            except subprocess.TimeoutExpired:
-                _end(process)
-                raise RetryableError(
-                    f"git {command} of {self._remote.url} took over {self._timeout:g} seconds.",
-                    "Run the job again; if it lasts, look at the network and the server.",
-                ) from None
-            except BaseException:
-                _end(process)
-                raise
-        redact = self._credentials.redact
-        text = output.decode("utf-8", "surrogateescape")
-        if process.returncode:
-            said = messages.decode("utf-8", "replace")
-            raise GitError(command, redact(text), redact(said), process.returncode)
-        return text
-
-    def _explain(self, failure: GitError, branch: str) -> PromoteError:
-        if failure.status == 129 and (version := self._old_version()):
-            return PromoteError(f"git {version} is too old.", _install())
-        remote, credentials = self._remote, self._credentials
-        credential, advice = "", ""
-        if remote.scheme == "ssh":
-            credential = "ssh-key" if credentials.ssh_key else "ssh client"
-            advice = "Give `ssh-key` a private key that may {0} it, such as a deploy key's."
-        elif remote.scheme != "file" and remote.takes_token(credentials):
-            credential = "token"
-            advice = "Give `token` a token that may {0} it."
-        elif remote.scheme != "file":
-            advice = f"Give `token` a token of {remote.host} that may {{0}} it."
-            if credentials.token:
-                advice += " The job's own token is for its GitHub server only."
-        access = "write to" if failure.command == "push" else "read"
-        place = Place(remote.url, remote.host, branch, credential, advice.format(access))
-        return explain(failure, place)
-
-    def _old_version(self) -> str:
-        with suppress(GitError):
-            words = self._run("version", inside=False).split()
-            version = words[2] if len(words) > 2 else ""
-            numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-            return version if numbers < OLDEST_GIT else ""
-        return ""
-
 
 def _check_writable(tree: Mapping[str, Entry], path: str) -> None:
     parts = path.split("/")
@@ -366,16 +269,3 @@ def _quoted(path: str) -> bytes:
     # The quoting that git-fast-import(1) asks for; always, so that no name is special.
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'.encode("utf-8", "surrogateescape")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # git's helpers, such as the one for https, would outlive git itself.
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def _install() -> str:
-    return "Install git {}.{} or newer on the runner.".format(*OLDEST_GIT)

@@ -1,0 +1,141 @@
+"""The tags of an image: what becomes of each rule on one run, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_promote.core.errors import UsageError
+from gitops_promote.core.images import is_tag, sanitised
+from gitops_promote.core.tags.types import Found, NoTagError, find
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitops_promote.core.tags.context import Context
+    from gitops_promote.core.tags.flavor import Flavor
+    from gitops_promote.core.tags.rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of a rule: its tag, or none, and why.
+
+    `moves` says why another build takes the tag, too; empty where none does, as far as the rule
+    tells.
+    """
+
+    rule: Rule
+    tag: str
+    why: str
+    moves: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The tags of an image.
+
+    `version` is the main one, which is deployed, and `partial` the others; both are empty where
+    no rule gave any. `latest` is that tag in full (`latest-alpine`), where there is one.
+    """
+
+    steps: tuple[Step, ...]
+    version: str = ""
+    partial: tuple[str, ...] = ()
+    latest: str = ""
+    latest_why: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All tags, the version first, each once."""
+        names = (self.version, *self.partial, self.latest)
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def moves(self) -> str:
+        """Why another build takes the version, too; empty where none does."""
+        return next((step.moves for step in self.steps if step.tag), "")
+
+
+def compute(rules: Sequence[Rule], flavor: Flavor, context: Context) -> Computed:
+    """Compute the tags.
+
+    Args:
+        rules: The rules, in the order in which they count.
+        flavor: What holds for all of them.
+        context: The run.
+
+    Returns:
+        What became of each rule, and the tags.
+
+    Raises:
+        UsageError: An `enable` comes out as neither `true` nor `false`.
+        CommitDateNeededError: The commit's date is needed and not in the context.
+    """
+    steps: list[Step] = []
+    latest = ("", "")
+    for rule in rules:
+        first = not any(step.tag for step in steps)
+        try:
+            found = _enabled(rule, context)
+            steps.append(_step(rule, found, flavor, context))
+        except NoTagError as none:
+            steps.append(Step(rule, "", str(none)))
+            continue
+        if first:
+            latest = _latest(rule, found, flavor, context)
+    tags = list(dict.fromkeys(step.tag for step in steps if step.tag))
+    return Computed(tuple(steps), *_split(tags), *latest)
+
+
+def _split(tags: list[str]) -> tuple[str, tuple[str, ...]]:
+    return (tags[0], tuple(tags[1:])) if tags else ("", ())
+
+
+def _enabled(rule: Rule, context: Context) -> Found:
+    enable = context.render(rule.enable)
+    if enable not in {"true", "false"}:
+        raise UsageError(
+            f"Input `tags`: `{rule.text}`: `enable` comes out as `{enable}`.",
+            "It must come out as `true` or `false`, as `{{is_default_branch}}` does.",
+        )
+    if enable == "false":
+        raise NoTagError("`enable` is false")
+    return find(rule, context)
+
+
+def _step(rule: Rule, found: Found, flavor: Flavor, context: Context) -> Step:
+    prefix = flavor.prefix if rule.prefix is None else rule.prefix
+    suffix = flavor.suffix if rule.suffix is None else rule.suffix
+    text = context.render(prefix) + found.value + context.render(suffix)
+    if not text:
+        raise NoTagError("it comes out empty")
+    unique = context.is_unique(prefix) or context.is_unique(suffix)
+    return Step(rule, _tag(text), found.origin, "" if unique else found.moves)
+
+
+def _latest(rule: Rule, found: Found, flavor: Flavor, context: Context) -> tuple[str, str]:
+    """The tag `latest` in full, or nothing, and why."""
+    why = f"`latest={flavor.latest}`"
+    wanted = flavor.latest == "true"
+    if flavor.latest == "auto":
+        wanted = found.release
+        why += f", and the first tag, of `{rule.text}`, is {'a' if wanted else 'no'} release"
+    if not wanted:
+        return "", why
+    prefix = context.render(flavor.prefix) if flavor.prefix_latest else ""
+    suffix = context.render(flavor.suffix) if flavor.suffix_latest else ""
+    try:
+        return _tag(f"{prefix}latest{suffix}"), why
+    except NoTagError as none:
+        return "", str(none)
+
+
+def _tag(text: str) -> str:
+    """A text as a tag, as docker/metadata-action makes it one."""
+    tag = sanitised(text)
+    if len(tag) > 128:
+        raise NoTagError(f"`{tag[:40]}…` has {len(tag)} characters; registries take 128")
+    if not is_tag(tag):
+        raise NoTagError(f"`{tag}` is no tag for a registry, which none takes that begins so")
+    return tag

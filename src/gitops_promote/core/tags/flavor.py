@@ -1,0 +1,85 @@
+"""The input `flavor`: what holds for all tags, as docker/metadata-action has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gitops_promote.core.errors import MalformedError, UsageError
+from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, records
+from gitops_promote.core.tags.template import EMPTY, GLOBAL, Template, attribute_template
+
+_ATTRIBUTES = ("latest", "prefix", "suffix", "onlatest")
+_LATEST = ("auto", "true", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """What holds for all rules: whether there is a `latest`, and how every tag begins and ends.
+
+    `prefix_latest` and `suffix_latest` say whether `latest` does so, too.
+    """
+
+    latest: str = "auto"
+    prefix: Template = EMPTY
+    suffix: Template = EMPTY
+    prefix_latest: bool = False
+    suffix_latest: bool = False
+
+
+def parse_flavor(text: str, latest: str = "auto") -> Flavor:
+    """Read the input `flavor`, whose form is told in that action's README ("flavor input").
+
+    Args:
+        text: `latest=…`, `prefix=…` and `suffix=…`, the last two possibly with `,onlatest=…`.
+        latest: What holds where the text doesn't say.
+
+    Returns:
+        The flavor.
+
+    Raises:
+        UsageError: An entry is malformed. It quotes the entry and names the attribute.
+    """
+    values: dict[str, str] = {"latest": latest}
+    affixes: dict[str, Template] = {}
+    for place, record in records("flavor", text):
+        try:
+            for name, value in _entries(record):
+                if name in {"prefix", "suffix"}:
+                    affixes[name] = attribute_template(name, value, GLOBAL)
+                else:
+                    values[name] = value
+        except MalformedError as error:
+            raise UsageError(f"{place} {error.problem}.", error.allowed) from None
+    return Flavor(
+        latest=values["latest"],
+        prefix=affixes.get("prefix", EMPTY),
+        suffix=affixes.get("suffix", EMPTY),
+        prefix_latest=values.get("prefix-onlatest") == "true",
+        suffix_latest=values.get("suffix-onlatest") == "true",
+    )
+
+
+def _entries(record: str) -> Iterator[tuple[str, str]]:
+    affix = ""
+    for text in fields(record):
+        name, equals, value = text.partition("=")
+        name, value = name.strip().lower(), value.strip()
+        if name not in _ATTRIBUTES:
+            listed = allowed("attribute", name, _ATTRIBUTES)
+            raise MalformedError(f"has the unknown attribute `{name}`", listed)
+        if not equals or "=" in value:
+            problem = f"has `{text}`, which is no attribute and one value"
+            raise MalformedError(problem, f"Write it as `{name}=VALUE`.")
+        if name == "latest":
+            yield name, choice(name, value, _LATEST)
+        elif name != "onlatest":
+            affix = name
+            yield name, value
+        elif affix:
+            yield f"{affix}-onlatest", choice(name, value, BOOLEANS)
+        else:
+            raise MalformedError(
+                "has `onlatest` with nothing before it",
+                "It follows what it is about: `prefix=v,onlatest=true`.",
+            )
