@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -83,6 +85,23 @@ def make_config_repository(folder: Path) -> Path:
     return bare
 
 
+def make_app_repository(folder: Path) -> Path:
+    """Make the checkout of a release of the app.
+
+    Args:
+        folder: A folder.
+
+    Returns:
+        The checkout, of a commit that is tagged as version 1.5.0.
+    """
+    app = folder / "shop"
+    app.mkdir()
+    git(app, "init", "--quiet", "--initial-branch=main")
+    git(app, "commit", "--quiet", "--allow-empty", "--message=Release 1.5.0")
+    git(app, "tag", "v1.5.0")
+    return app
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Run git as a person named Demo.
 
@@ -107,12 +126,21 @@ def promote(repository: Path, *arguments: str, summary: Path) -> None:
         summary: The file that takes the job's summary.
     """
     person = "Demo <demo@example.com>"
-    flags = ["--config-repository", str(repository), "--environment", "dev"]
-    flags += ["--author", person, "--committer", person]
-    environ = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary)}
-    shown = " ".join(["gitops-promote promote --environment dev", *arguments])
-    heading(f"$ {shown}")
-    status = main(["promote", *flags, *arguments], environ)
+    hidden = ["--config-repository", str(repository), "--author", person, "--committer", person]
+    call("promote", "--environment", "dev", *arguments, hidden=hidden, summary=summary)
+
+
+def call(*arguments: str, hidden: Sequence[str] = (), summary: Path | None = None) -> None:
+    """Call the program as the command line does, and end where it fails.
+
+    Args:
+        arguments: The command and its flags.
+        hidden: Further flags, which aren't worth showing.
+        summary: The file that takes the job's summary.
+    """
+    environ = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary or "")}
+    heading(f"$ gitops-promote {shlex.join(arguments)}")
+    status = main([*arguments, *hidden], environ)
     if status:
         sys.exit(status)
 
@@ -134,15 +162,19 @@ def run() -> None:
         summary = folder / "summary.md"
         repository = make_config_repository(folder)
         print(f"A config repository with dev, test and prod: {repository}")
+        os.chdir(make_app_repository(folder))
+        print("The app's checkout, at the tag v1.5.0: what would a build be tagged with?")
+        call("tags", "--images", IMAGE)
         targets = ["--target", "apps/shop/overlays/{environment}"]
         targets += ["--target", "charts/shop/values-{environment}.yaml"]
-        promote(repository, "--images", f"{IMAGE}:1.5.0", *targets, summary=summary)
+        promote(repository, "--images", IMAGE, *targets, summary=summary)
         heading("The commit")
         print(git(repository, "log", "-1", "--stat", "--format=fuller", "main"))
         heading("The job's summary, as Markdown")
         print(summary.read_text(encoding="utf-8"))
         # The same again: there is nothing to do, and that is a success.
-        promote(repository, "--images", f"{IMAGE}:1.5.0", *targets, summary=summary)
+        promote(repository, "--images", IMAGE, *targets, summary=summary)
+        os.chdir(Path(__file__).parent)  # the temporary folder can't be removed from within
 
 
 if __name__ == "__main__":

@@ -227,6 +227,19 @@ def test_what_has_no_effect_is_noted() -> None:
     )
 
 
+def test_a_date_format_without_quotes_is_noted() -> None:
+    rules = parse_rules(
+        "type=raw,value={{date YYYY tz='UTC'}}\ntype=schedule,pattern={{commit_date YYYY}}\n"
+        "type=raw,value={{date 'YYYY'}}{{sha}}"
+    )
+
+    assert [rule.notes for rule in rules] == [
+        ("the format in `{{commit_date YYYY}}` has no quotes, so ISO 8601 is written",),
+        ("the format in `{{date YYYY tz='UTC'}}` has no quotes, so ISO 8601 is written",),
+        (),
+    ]
+
+
 def test_rules_count_by_priority_and_then_as_written() -> None:
     rules = parse_rules("a\nb\ntype=sha\ntype=edge,priority=-1\ntype=schedule\nc,priority=100.5")
 

@@ -317,7 +317,9 @@ def test_a_nightly_moves_and_a_dated_one_does_not() -> None:
 
 def default_tag(source: Source) -> str:
     rules = default_rules(in_run=bool(source.run_id))
-    return compute(rules, parse_flavor("", "false"), Context(source, NOW, commit_digits=12)).version
+    return compute(
+        rules, parse_flavor("latest=false"), Context(source, NOW, commit_digits=12)
+    ).version
 
 
 @pytest.mark.parametrize(

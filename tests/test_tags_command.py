@@ -67,9 +67,9 @@ def test_each_rule_is_explained(calls: Calls) -> None:
     text = calls.call("tags", "--images", SHOP, "--tags", RULES, **RELEASE, NO_COLOR="1").out
 
     assert "Version 1.5.0\n" in text
-    assert "✓ type=semver,pattern={{major}}  1\n    the git tag `v1.5.0`\n" in text
-    assert "· type=ref,event=pr\n    `refs/tags/v1.5.0` is no pull request\n" in text
-    assert "✓ flavor  latest\n" in text
+    assert "✓ type=semver,pattern={{major}} → 1\n      the git tag `v1.5.0`\n" in text
+    assert "· type=ref,event=pr\n      `refs/tags/v1.5.0` is no pull request\n" in text
+    assert "✓ flavor → latest\n" in text
     assert f"\n{SHOP}:1.5.0\n" in text
 
 

@@ -215,13 +215,12 @@ class Identity:
 class TagsInputs:
     """What tags are computed by; `images` are names.
 
-    `rules` is empty where the default ones hold. `commit_digits` is 0 where nobody asked for a
-    length.
+    `rules` is empty, `flavor` None and `commit_digits` 0 where nobody asked for any.
     """
 
     images: tuple[str, ...]
     rules: tuple[Rule, ...]
-    flavor: Flavor
+    flavor: Flavor | None
     app: str
     commit_digits: int
 
@@ -315,18 +314,29 @@ def load_tags(environ: Mapping[str, str]) -> TagsInputs:
 def _tags_inputs(
     values: Mapping[str, str], images: tuple[str, ...], app: str, environ: Mapping[str, str]
 ) -> TagsInputs:
-    from gitops_promote.core.tags.flavor import parse_flavor  # noqa: PLC0415  (start-up time)
-    from gitops_promote.core.tags.rules import parse_rules  # noqa: PLC0415
-
-    rules = parse_rules(values["tags"])
     return TagsInputs(
         images=images,
-        rules=rules,
-        # The default rules give no `latest` of themselves: a promotion has no use for it.
-        flavor=parse_flavor(values["flavor"], "auto" if rules else "false"),
+        rules=_rules(values["tags"]),
+        flavor=_flavor(values["flavor"]),
         app=app,
         commit_digits=_commit_digits(environ),
     )
+
+
+def _rules(text: str) -> tuple[Rule, ...]:
+    if not text:
+        return ()
+    from gitops_promote.core.tags.rules import parse_rules  # noqa: PLC0415  (start-up time)
+
+    return parse_rules(text)
+
+
+def _flavor(text: str) -> Flavor | None:
+    if not text:
+        return None
+    from gitops_promote.core.tags.flavor import parse_flavor  # noqa: PLC0415  (start-up time)
+
+    return parse_flavor(text)
 
 
 def _commit_digits(environ: Mapping[str, str]) -> int:

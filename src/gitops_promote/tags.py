@@ -10,6 +10,7 @@ from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.source import Source
 from gitops_promote.core.tags.compute import Computed, compute
 from gitops_promote.core.tags.context import COMMIT_DIGITS, CommitDateNeededError, Context
+from gitops_promote.core.tags.flavor import Flavor
 from gitops_promote.core.tags.report import Tags
 from gitops_promote.core.tags.rules import default_rules
 from gitops_promote.effects.ci import read_source
@@ -58,19 +59,22 @@ def compute_tags(
         PromoteError: A rule can't be computed, and why.
     """
     now = now or datetime.now(timezone.utc)
-    rules = inputs.rules or default_rules(in_run=bool(source.run_id))
-    default_digits = COMMIT_DIGITS if inputs.rules else DEPLOYED_COMMIT_DIGITS
-    digits = inputs.commit_digits or default_digits
+    rules, flavor, digits = inputs.rules, inputs.flavor or Flavor(), COMMIT_DIGITS
+    if not rules:
+        rules, digits = default_rules(in_run=bool(source.run_id)), DEPLOYED_COMMIT_DIGITS
+        # A promotion has no use for `latest`.
+        flavor = replace(flavor, latest=flavor.latest or "false")
+    digits = inputs.commit_digits or digits
     context = Context(source, now, inputs.app, inputs.images, digits)
     try:
-        return compute(rules, inputs.flavor, context)
+        return compute(rules, flavor, context)
     except CommitDateNeededError:
         from gitops_promote.effects.source_repository import (  # noqa: PLC0415  (rarely needed)
             commit_date,
         )
 
         dated = replace(source, commit_date=commit_date(source, environ))
-        return compute(rules, inputs.flavor, replace(context, source=dated))
+        return compute(rules, flavor, replace(context, source=dated))
 
 
 def no_tag(computed: Computed, source: Source) -> PromoteError:

@@ -56,11 +56,11 @@ def tags_text(tags: Tags, console: Console) -> str:
     entries = [(step.rule.text, step.tag, step.why) for step in computed.steps]
     if computed.latest_why:
         entries.append(("flavor", computed.latest, computed.latest_why))
-    lines = [paint(f"Version {computed.version}" if computed.version else "No tag", "bold")]
+    lines = [paint(f"Version {computed.version}" if computed.version else "No tag", "bold"), ""]
     for rule, tag, why in entries:
-        shown = f"{paint('✓', 'green')} {paint(rule)}  {paint(tag, 'green')}"
-        lines += ["", f"  {shown if tag else paint(f'· {rule}', 'dim')}"]
-        lines.append(f"    {paint(why, 'dim')}")
+        shown = f"{paint('✓', 'green')} {paint(rule)} → {paint(tag, 'green')}"
+        lines.append(f"  {shown if tag else paint(f'· {rule}', 'dim')}")
+        lines.append(f"      {paint(why, 'dim')}")
     if tags.references:
         lines += ["", *(paint(reference) for reference in tags.references)]
     if tags.mutable:

@@ -116,9 +116,10 @@ def _step(rule: Rule, found: Found, flavor: Flavor, context: Context) -> Step:
 
 def _latest(rule: Rule, found: Found, flavor: Flavor, context: Context) -> tuple[str, str]:
     """The tag `latest` in full, or nothing, and why."""
-    why = f"`latest={flavor.latest}`"
-    wanted = flavor.latest == "true"
-    if flavor.latest == "auto":
+    setting = flavor.latest or "auto"
+    why = f"`latest={setting}`"
+    wanted = setting == "true"
+    if setting == "auto":
         wanted = found.release
         why += f", and the first tag, of `{rule.text}`, is {'a' if wanted else 'no'} release"
     if not wanted:

@@ -17,22 +17,22 @@ _LATEST = ("auto", "true", "false")
 class Flavor:
     """What holds for all rules: whether there is a `latest`, and how every tag begins and ends.
 
-    `prefix_latest` and `suffix_latest` say whether `latest` does so, too.
+    `latest` is `auto`, `true`, `false`, or empty where nobody says. `prefix_latest` and
+    `suffix_latest` say whether `latest` has them, too.
     """
 
-    latest: str = "auto"
+    latest: str = ""
     prefix: Template = EMPTY
     suffix: Template = EMPTY
     prefix_latest: bool = False
     suffix_latest: bool = False
 
 
-def parse_flavor(text: str, latest: str = "auto") -> Flavor:
+def parse_flavor(text: str) -> Flavor:
     """Read the input `flavor`, whose form is told in that action's README ("flavor input").
 
     Args:
         text: `latest=…`, `prefix=…` and `suffix=…`, the last two possibly with `,onlatest=…`.
-        latest: What holds where the text doesn't say.
 
     Returns:
         The flavor.
@@ -40,7 +40,7 @@ def parse_flavor(text: str, latest: str = "auto") -> Flavor:
     Raises:
         UsageError: An entry is malformed. It quotes the entry and names the attribute.
     """
-    values: dict[str, str] = {"latest": latest}
+    values: dict[str, str] = {}
     affixes: dict[str, Template] = {}
     for place, record in records("flavor", text):
         try:
@@ -52,7 +52,7 @@ def parse_flavor(text: str, latest: str = "auto") -> Flavor:
         except MalformedError as error:
             raise UsageError(f"{place} {error.problem}.", error.allowed) from None
     return Flavor(
-        latest=values["latest"],
+        latest=values.get("latest", ""),
         prefix=affixes.get("prefix", EMPTY),
         suffix=affixes.get("suffix", EMPTY),
         prefix_latest=values.get("prefix-onlatest") == "true",

@@ -155,6 +155,8 @@ def _typed(record: str, kind: str, values: Mapping[str, str], notes: tuple[str, 
     names = TYPES[kind].names
     pattern = known.get("pattern", "nightly" if kind == "schedule" else "")
     prefix, suffix = values.get("prefix", _default_prefix(kind, values)), values.get("suffix")
+    value = _value(kind, known.get("value", ""))
+    written = attribute_template("pattern", pattern, names) if names else EMPTY
     return Rule(
         text=record,
         type=kind,
@@ -162,15 +164,15 @@ def _typed(record: str, kind: str, values: Mapping[str, str], notes: tuple[str, 
         enable=_enable(values.get("enable", "true")),
         prefix=None if prefix is None else attribute_template("prefix", prefix, GLOBAL),
         suffix=None if suffix is None else attribute_template("suffix", suffix, GLOBAL),
-        pattern=attribute_template("pattern", pattern, names) if names else EMPTY,
+        pattern=written,
         search=_regex("pattern", pattern, slashes=True) if kind == "match" else None,
         group=_group(known.get("group", "0")),
-        value=_value(kind, known.get("value", "")),
+        value=value,
         match=_version_match(known.get("match", "")),
         branch=known.get("branch", ""),
         event=choice("event", known["event"], _EVENTS) if "event" in known else "",
         format=choice("format", known.get("format", "short"), _FORMATS),
-        notes=notes,
+        notes=(*notes, *written.notes, *value.notes),
     )
 
 

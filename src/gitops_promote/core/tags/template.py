@@ -87,6 +87,15 @@ class Template:
         return {expression.name for expression in self.expressions}
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What in it probably isn't meant as it is understood."""
+        return tuple(
+            f"the format in `{expression.text}` has no quotes, so ISO 8601 is written"
+            for expression in self.expressions
+            if expression.format and not re.search("['\"]", expression.text.partition("tz=")[0])
+        )
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing in it."""
         return not self.parts
@@ -133,7 +142,7 @@ def parse_template(text: str, names: Collection[str]) -> Template:
             # Handlebars takes a text after `\` as it is, up to the next expression.
             end = text.find("{{", start + 2)
             end = len(text) if end < 0 else end
-            _add(parts, (literal.lstrip() if trim else literal) + text[start:end])
+            _add(parts, literal + text[start:end], left=trim)
             position, trim = end, False
             continue
         match = _MUSTACHE.match(text, start)
@@ -142,13 +151,11 @@ def parse_template(text: str, names: Collection[str]) -> Template:
                 f"has an expression that isn't closed: `{text[start:]}`",
                 "Write it as `{{branch}}`, with two braces on each side.",
             )
-        literal = literal.lstrip() if trim else literal
-        _add(parts, literal.rstrip() if match["start"] else literal)
+        _add(parts, literal, left=trim, right=bool(match["start"]))
         if match["comment"] is None and match["note"] is None:
             parts.append(_expression(match, names))
         position, trim = match.end(), bool(match["end"])
-    rest = text[position:]
-    _add(parts, rest.lstrip() if trim else rest)
+    _add(parts, text[position:], left=trim)
     return Template(tuple(parts))
 
 
@@ -176,7 +183,10 @@ def _shown(value: str, expression: Expression) -> str:
     return value.translate(_ESCAPES) if expression.escaped else value
 
 
-def _add(parts: list[str | Expression], literal: str) -> None:
+def _add(parts: list[str | Expression], literal: str, *, left: bool, right: bool = False) -> None:
+    """Add a text, without the space at a side where the expression there has a `~`."""
+    literal = literal.lstrip() if left else literal
+    literal = literal.rstrip() if right else literal
     if literal:
         parts.append(literal)
 
@@ -252,8 +262,7 @@ def _date(name: str, text: str, arguments: list[_Argument], *, escaped: bool) ->
             raise MalformedError(f"has `{option.key}={option.value}` in `{text}`", usage)
         zone = option.value
     # A name without quotes is an undefined variable to Handlebars; moment then writes ISO 8601.
-    written = formats[0].value if formats[0].quoted else None
-    form = dates.ISO_FORMAT if written is None else dates.parse_format(written)
+    form = dates.parse_format(formats[0].value) if formats[0].quoted else dates.ISO_FORMAT
     return Expression(name, text, escaped, form, dates.find_zone(zone))
 
 
