@@ -166,6 +166,8 @@ def known_reason(document: Document, scalar: Scalar, error: PromoteError) -> str
     mappings = [node for node in nodes_of(document.roots) if isinstance(node, Mapping)]
     if any(name is scalar for node in mappings for name, _ in node.pairs):
         return "a key"
+    if scalar.start == scalar.end and any(root is scalar for root in document.roots):
+        return "a document of nothing, perhaps behind a comment"
     return ""
 
 
