@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from calls import COMMIT, JOB
 from gitops_promote.core.source import Source
 from gitops_promote.effects.ci import read_source
 from gitops_promote.effects.event import Event
-from servers import git
+from servers import git, make_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -394,6 +395,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
     return call
 
 
+@pytest.fixture
+def here(tmp_path: Path) -> Callable[..., Source]:
+    """Read the source of the current folder as it is now."""
+
+    def call(app: str = "") -> Source:
+        return read_source({"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, app)
+
+    return call
+
+
 def test_a_checkout_tells_its_commit_and_branch(checkout: Callable[..., Source]) -> None:
     source = checkout()
 
@@ -441,10 +452,97 @@ def test_the_version_tags_of_a_checkout(
 
 
 def test_a_tag_of_another_commit_does_not_count(
-    checkout: Callable[..., Source], tmp_path: Path
+    checkout: Callable[..., Source], here: Callable[..., Source], tmp_path: Path
 ) -> None:
-    checkout("shop/v1.0.0")
+    checkout("shop/v1.0.0", "nightly")
     git("-C", tmp_path, "commit", "--quiet", "--allow-empty", "-m", "y")
 
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    assert read_source(environ, "shop").ref == "refs/heads/main"
+    assert here("shop").ref == "refs/heads/main"
+    git("-C", tmp_path, "checkout", "--quiet", "--detach")
+    assert here("shop").ref == ""
+
+
+@pytest.mark.parametrize(
+    ("tags", "branch", "detached"),
+    [
+        (["nightly"], "refs/heads/main", "refs/tags/nightly"),
+        (["build-9", "build-10"], "refs/heads/main", "refs/tags/build-10"),
+        (["v1.0.0", "nightly"], "refs/tags/v1.0.0", "refs/tags/v1.0.0"),
+        ([], "refs/heads/main", ""),
+    ],
+)
+def test_any_tag_counts_where_head_is_on_no_branch(
+    checkout: Callable[..., Source],
+    here: Callable[..., Source],
+    tmp_path: Path,
+    tags: list[str],
+    branch: str,
+    detached: str,
+) -> None:
+    assert checkout(*tags).ref == branch
+    git("-C", tmp_path, "checkout", "--quiet", *(tags[-1:] or ["--detach"]))
+    assert here().ref == detached
+
+
+def test_the_tag_that_was_made_last(
+    checkout: Callable[..., Source], here: Callable[..., Source], tmp_path: Path
+) -> None:
+    checkout("z-light")
+    for name, year in (("b", 2041), ("a", 2042), ("c", 2040)):
+        when = {"GIT_COMMITTER_DATE": f"{year}-01-01T00:00:00Z"}
+        git("-C", tmp_path, "tag", "-a", "-m", "x", name, env=when)
+    git("-C", tmp_path, "checkout", "--quiet", "--detach")
+
+    assert here().tag == "a"
+
+
+def test_settings_for_lists_change_no_tag(
+    checkout: Callable[..., Source], here: Callable[..., Source], tmp_path: Path
+) -> None:
+    checkout("v1.9.0", "v1.10.0")
+    for key, value in (("column.ui", "always"), ("tag.sort", "-refname"), ("color.ui", "always")):
+        git("-C", tmp_path, "config", key, value)
+
+    assert here().tag == "v1.10.0"
+
+
+def test_the_default_branch_as_the_clone_notes_it(
+    checkout: Callable[..., Source], here: Callable[..., Source], tmp_path: Path
+) -> None:
+    checkout()
+    noted = "refs/remotes/origin/HEAD"
+    git("-C", tmp_path, "symbolic-ref", noted, "refs/remotes/origin/release/1.x")
+
+    assert here().default_branch == "release/1.x"
+    git("-C", tmp_path, "checkout", "--quiet", "--detach")
+    assert here().default_branch == "release/1.x"
+    git("-C", tmp_path, "symbolic-ref", noted, "refs/heads/main")
+    assert here().default_branch == ""
+
+
+def test_a_clone_is_on_the_default_branch(
+    here: Callable[..., Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = make_bare(tmp_path / "origin", {"x": b""}, "trunk")
+    git("clone", "--quiet", bare, tmp_path / "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    source = here()
+
+    assert (source.branch, source.default_branch) == ("trunk", "trunk")
+
+
+@pytest.mark.parametrize("path", [":{}", ".:{}", "bin:{}", "./bin:{}"])
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is a script for POSIX")
+def test_no_git_of_the_checkout_runs(
+    checkout: Callable[..., Source], tmp_path: Path, path: str
+) -> None:
+    expected = checkout()
+    marker = tmp_path / "ran"
+    for folder in (tmp_path, tmp_path / "bin"):
+        folder.mkdir(exist_ok=True)
+        (folder / "git").write_text(f"#!/bin/sh\ntouch '{marker}'\n", encoding="utf-8")
+        (folder / "git").chmod(0o755)
+    environ = {"PATH": path.replace("{}", os.environ["PATH"]), "HOME": str(tmp_path)}
+
+    assert read_source(environ) == expected
+    assert not marker.exists()

@@ -20,17 +20,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A Friday, in the afternoon.
 MOMENT = datetime(2020, 1, 3, 15, 4, 5, 678901, tzinfo=UTC)
 
-TO_THE_MINUTE = [
-    *("m", "mm", "s", "ss", *("S" * digits for digits in range(1, 10)), "X", "x"),
-    *("hmm", "hmmss", "Hmm", "Hmmss", "LLL", "LLLL", "lll", "llll", "LT", "LTS"),
-]
 TOKENS = [
     *("M", "Mo", "MM", "MMM", "MMMM", "Q", "Qo", "D", "Do", "DD", "DDD", "DDDo", "DDDD"),
     *("d", "do", "dd", "ddd", "dddd", "e", "E", "w", "wo", "ww", "W", "Wo", "WW"),
     *("Y", "YY", "YYYY", "YYYYY", "YYYYYY", "y", "yo", "yy", "yyy", "yyyy"),
     *("N", "NN", "NNN", "NNNN", "NNNNN", "gg", "gggg", "ggggg", "GG", "GGGG", "GGGGG"),
     *("A", "a", "H", "HH", "h", "hh", "k", "kk", "z", "zz", "Z", "ZZ", "L", "LL", "l", "ll"),
-    *TO_THE_MINUTE,
+    *("Hmm", "Hmmss", "hmm", "hmmss", "m", "mm", "s", "ss", "X", "x"),
+    *("S" * digits for digits in range(1, 10)),
 ]
 
 
@@ -123,10 +120,37 @@ def test_line_breaks_alone() -> None:
         parse_format("\n")
 
 
-@pytest.mark.parametrize("token", TOKENS)
-def test_which_tokens_tell_minutes_apart(token: str) -> None:
-    assert parse_format(f"[m]{token}").to_the_minute == (token in TO_THE_MINUTE)
-    assert ISO_FORMAT.to_the_minute
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("x", "minute"),
+        ("X", "minute"),
+        ("YYYYMMDDHHmm", "minute"),
+        ("YYYY-DDDD-Hmm", "minute"),
+        ("GGGG-WW-E HH:mm", "minute"),
+        ("LLL", "minute"),
+        ("YYYYMMDDHH", "hour"),
+        ("YYYYMMDD", "day"),
+        ("GGGG[w]WWE", "day"),
+        ("L", "day"),
+        ("YYYYDDD", "day"),
+        ("YYYYMM", "month"),
+        ("YYYY", "year"),
+        ("YYYYDD", "year"),
+        ("YYYYmmDD", "year"),
+        ("mm", ""),
+        ("HHmmss", ""),
+        ("LTS", ""),
+        ("[YYYY]", ""),
+        ("S", ""),
+    ],
+)
+def test_what_a_format_tells_apart(text: str, unit: str) -> None:
+    units = ["year", "month", "day", "hour", "minute"]
+    told = units[: units.index(unit) + 1] if unit else []
+
+    assert [unit for unit in units if parse_format(text).tells(unit)] == told
+    assert ISO_FORMAT.tells("minute")
 
 
 @pytest.mark.parametrize("name", ["UTC", "utc", "Utc"])

@@ -1,4 +1,4 @@
-"""Rule 8: what is pure imports nothing that acts, and few things end or ask the process."""
+"""What is pure imports nothing that acts, and few things end or ask the process."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_what_is_written_is_read_again() -> None:
     built = parse_json("images", json.dumps(written))
 
     assert built.version == "1.2.3"
-    assert built.names == (SHOP, "acme/shop")
+    assert built.images == (SHOP, "acme/shop")
     assert list(written) == ["tags", "tag-names", "labels", "annotations"]
     assert written["labels"] == {
         "org.opencontainers.image.created": "2020-01-10T00:30:00.000Z",
@@ -59,7 +59,7 @@ def test_what_is_written_is_read_again() -> None:
 def test_a_pasted_output(data: dict[str, Any], version: str, names: tuple[str, ...]) -> None:
     built = parse_json("tags", json.dumps(data))
 
-    assert (built.version, built.names) == (version, names)
+    assert (built.version, built.images) == (version, names)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,10 @@ def test_a_pasted_output(data: dict[str, Any], version: str, names: tuple[str, .
         ('{"tags": "a:1"}', "`tags` is no list of texts"),
         ('{"tags": ["a:1", 2]}', "`tags` is no list of texts"),
         ('{"tags": ["a:1"], "tag-names": [null]}', "`tag-names` is no list of texts"),
-        ('{"tags": ["a:$(id)"]}', "holds the tag `$(id)`, which no registry takes"),
-        ('{"tags": ["a:1"], "tag-names": ["-x"]}', "holds the tag `-x`, which no registry takes"),
+        ('{"tags": ["a:$(id)"]}', "with what no registry takes: `$(id)`"),
+        ('{"tags": ["a:1"], "tag-names": ["-x"]}', "with what no registry takes: `-x`, `1`"),
+        ('{"tags": ["b:7", "a:3"]}', "without one tag for all images: `3`, `7`"),
+        ('{"tags": ["a:1@sha256:00"]}', "has a digest"),
     ],
 )
 def test_a_pasted_output_that_is_none(text: str, problem: str) -> None:
@@ -84,19 +86,30 @@ def test_a_pasted_output_that_is_none(text: str, problem: str) -> None:
 
     assert caught.value.what.startswith("Input `images` ")
     assert problem in caught.value.what
-    assert "steps.ID.outputs.json" in caught.value.fix or "step's log" in caught.value.fix
+    fixes = ("steps.ID.outputs.json", "step's log", "NAME:TAG@DIGEST")
+    assert any(fix in caught.value.fix for fix in fixes)
+
+
+def test_a_pasted_version_that_others_have_too() -> None:
+    built = parse_json("images", '{"tags": ["a:1.2", "a:1.2.3", "a:latest"]}')
+
+    assert built.mutable == "`1.2.3` goes with it, so it is that of the next one, too"
+    assert not parse_json("images", '{"tags": ["a:1.2.3", "a:1.2"]}').mutable
 
 
 def test_what_is_meant_as_json() -> None:
     assert is_json(' \n{"tags": []}')
     assert not is_json("type=raw,value={{branch}}")
     assert not is_json("")
+    assert not is_json("{IMAGE}=ghcr.io/acme/shop:1.2.3")
+    assert is_json("{'tags': []}")
 
 
 @pytest.mark.parametrize(
     ("tag", "reason"),
     [
         ("latest", "it is whatever was built last"),
+        ("feat-latest-posts-860c190", ""),
         ("latest-alpine", "it is whatever was built last"),
         ("shop-Latest", "it is whatever was built last"),
         ("pr-15", "it is the newest build of a pull request"),
@@ -108,6 +121,7 @@ def test_what_is_meant_as_json() -> None:
         ("live", "it is a branch's name, and the branch's newest build"),
         ("eu-1", "it is an environment's name"),
         ("1.2.3", ""),
+        ("1.2.3-SNAPSHOT", "it is the newest build before a release"),
         ("1.2", ""),
         ("v1", ""),
         ("42", ""),

@@ -158,6 +158,14 @@ def test_a_sentence_has_no_markup_of_a_value(value: str) -> None:
     assert not re.search(r"[<>|\[\]*_~]|@\w|#\w", outside), text
 
 
+@pytest.mark.parametrize("value", ["a`(www.evil.example`b", "a`https://evil.example`b", "``WWW.x"])
+def test_a_value_with_backticks_makes_no_link(value: str) -> None:
+    text = error_markdown(PromoteError(f"The branch is `{value}`.", "Look."), "No")
+
+    outside = re.sub(r"`[^`\n]*`|<code>[^<]*</code>", "", text)
+    assert not re.search(r"www\.|://", outside, re.IGNORECASE)
+
+
 @pytest.mark.parametrize("value", ["<img src=x>", "@octocat", "[x](https://evil)", "#1", "**b**"])
 def test_a_headline_is_only_text(value: str) -> None:
     base = outcome()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gitops_promote.core.errors import UsageError
@@ -27,6 +29,8 @@ GLOBALS = ", ".join(
             f"Did you mean `semver`? Allowed as type: {TYPE_NAMES}.",
         ),
         ("type=", "unknown type ``", f"Allowed as type: {TYPE_NAMES}."),
+        ("type=tag", "unknown type `tag`", "Did you mean `type=ref,event=tag`? Allowed as type"),
+        ("pattern={{version}}", "has no `type`", TYPE_NAMES),
         ("type=RAW,value=x", "unknown type `RAW`", "Did you mean `raw`?"),
         (
             "type=raw,value=x,prefx=a",
@@ -225,6 +229,34 @@ def test_what_has_no_effect_is_noted() -> None:
         "`format` stands there twice; the last one counts",
         "`event` has no effect on `type=sha`",
     )
+
+
+def test_a_types_name_alone_is_a_tag_and_noted() -> None:
+    (rule,) = parse_rules("sha")
+
+    assert (rule.type, rule.notes) == (
+        "raw",
+        ("this is the tag `sha`; the rule is written `type=sha`",),
+    )
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\x0b", "\x1c"])
+def test_only_a_line_end_ends_a_rule(mark: str) -> None:
+    (rule,) = parse_rules(f"type=raw,value=x{mark}type=raw,value=y")
+
+    assert rule.type == "raw"
+
+
+@pytest.mark.parametrize(
+    "text", ["{{" + "'" * 4000, "{{!--" * 3000, "{{! " * 3000, " " * 20000 + '"', "{{a=b " * 3000]
+)
+def test_a_hostile_rule_takes_no_time(text: str) -> None:
+    start = time.process_time()
+    with pytest.raises(UsageError):
+        parse_rules(f"type=raw,value={text}")
+
+    # Before it was mended each of them took minutes.
+    assert time.process_time() - start < 5
 
 
 def test_a_date_format_without_quotes_is_noted() -> None:

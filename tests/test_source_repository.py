@@ -1,4 +1,4 @@
-"""The commit's date: told by the event, the checkout, or the job's server; never guessed."""
+"""The commit's date where no event tells it: by checkout or the job's server; never guessed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.source import Source
+from gitops_promote.effects.retry import TRIES
 from gitops_promote.effects.source_repository import DEPTH, commit_date
 from servers import GitHttpServer, git, make_bare
 
@@ -95,13 +96,6 @@ def job(server: GitHttpServer, commit: str, ref: str = "refs/heads/main") -> Sou
 
 def serve(bare: Path) -> GitHttpServer:
     return GitHttpServer(bare.parent.parent, {TOKEN: "read"})
-
-
-# --- what is known already ---
-
-
-def test_the_event_goes_first() -> None:
-    assert commit_date(Source(commit=MISSING, commit_date=MOMENT), {}) == MOMENT
 
 
 @pytest.mark.parametrize("commit", ["", "HEAD", "--all"])
@@ -351,12 +345,13 @@ def test_a_server_that_fails_for_long(
 ) -> None:
     pauses: list[float] = []
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append)
-    monkeypatch.setattr("gitops_promote.effects.source_repository.time", clock)
+    monkeypatch.setattr("gitops_promote.effects.retry.time", clock)
     with serve(bare) as server:
         server.faults = dict.fromkeys(range(9), "drop")
         assert "broke" in refused(job(server, add_commit(bare)), environ).what
-    assert len(server.requests) == 3
-    assert pauses == [0.4, 0.8]
+    assert len(server.requests) == TRIES
+    assert len(pauses) == TRIES - 1
+    assert sum(pauses) < 3  # nobody is told of them
 
 
 def test_without_git(bare: Path, environ: dict[str, str]) -> None:

@@ -70,7 +70,7 @@ def test_a_case_of_metadata_action(
     computed = compute(
         parse_rules(inputs.get("tags", PEER_DEFAULT)),
         parse_flavor(inputs.get("flavor", "")),
-        Context(source, now, images=images),
+        Context(source, now),
     )
 
     expected = case["expected_version"]
@@ -90,7 +90,7 @@ def tags_of(
 ) -> Computed:
     """The tags of a run for a commit of a branch or a tag."""
     usual = {"commit": COMMIT, "run_id": "42", "default_branch": "main", "event": "push"}
-    context = Context(Source(ref=ref, **{**usual, **source}), NOW, app)
+    context = Context(Source(ref=ref, **{**usual, **source}), NOW, app, app)
     return compute(parse_rules(rules), parse_flavor(flavor), context)
 
 
@@ -149,6 +149,7 @@ def test_values_in_two_braces_are_escaped_as_handlebars_does() -> None:
         ("web-shop-v1.2.3", "shop", ""),
         ("shop/v1.2.3", "api", ""),
         ("shop/v1.2.3", "", ""),
+        ("shop/-v1.2.3", "", ""),
         ("shop-v1.2", "shop", ""),
         ("shop", "shop", ""),
         ("shopv1.2.3", "shop", ""),
@@ -160,23 +161,14 @@ def test_a_version_tag_of_a_monorepo(tag: str, app: str, version: str) -> None:
     assert computed.version == version
 
 
-def test_a_version_tag_of_the_only_image() -> None:
-    rules = parse_rules("type=semver,pattern={{version}}\ntype=pep440,pattern={{major}}")
-    source = Source(ref="refs/tags/shop/v1.2.3", commit=COMMIT)
-
-    def version(*images: str) -> str:
-        return compute(rules, parse_flavor(""), Context(source, NOW, images=images)).version
-
-    assert version("ghcr.io/acme/shop") == "1.2.3"
-    assert version("ghcr.io/acme/api") == ""
-    assert version("ghcr.io/acme/shop", "ghcr.io/acme/api") == ""
-
-
 def test_another_apps_version_is_told() -> None:
-    (step,) = tags_of("type=semver,pattern={{version}}", "refs/tags/shop/v1.2.3", app="api").steps
+    (result,) = tags_of(
+        "type=semver,pattern={{version}}", "refs/tags/shop/v1.2.3", app="api"
+    ).results
 
-    assert step.why == (
-        "the git tag `shop/v1.2.3` is a version of `shop`; if that is the app, name it in `app`"
+    assert result.why == (
+        "the git tag `shop/v1.2.3` is a version of `shop`: if that is the app, name it in `app`; "
+        "else take the version out by `match=shop.(.*)`"
     )
 
 
@@ -197,7 +189,7 @@ def test_another_apps_version_is_told() -> None:
         (
             "type=semver,pattern={{version}},match=a(.*)",
             "refs/tags/v1",
-            "the git tag `v1` is no semantic version, and `match` doesn't match it",
+            "the git tag `v1` (which `match` doesn't match) is no semantic version",
         ),
         ("type=match,pattern=x", "refs/tags/v1", "`pattern` doesn't match the git tag `v1`"),
         (
@@ -211,7 +203,12 @@ def test_another_apps_version_is_told() -> None:
         (
             "type=raw,value=-x",
             "refs/heads/main",
-            "`-x` is no tag for a registry, which none takes that begins so",
+            "`-x` begins with `-`, which no registry takes",
+        ),
+        (
+            "type=raw,value={{tag}}-{{sha}}",
+            "refs/heads/main",
+            "`-860c190` begins with `-`, which no registry takes (`{{tag}}` is empty here)",
         ),
         (
             "type=ref,event=branch",
@@ -223,14 +220,14 @@ def test_another_apps_version_is_told() -> None:
 def test_why_a_rule_gives_no_tag(rule: str, ref: str, why: str) -> None:
     computed = tags_of(rule, ref)
 
-    assert not computed.names
-    assert [step.why for step in computed.steps] == [why]
+    assert not computed.tags
+    assert [result.why for result in computed.results] == [why]
 
 
 def test_edge_without_a_known_default_branch() -> None:
-    (step,) = tags_of("type=edge", default_branch="").steps
+    (result,) = tags_of("type=edge", default_branch="").results
 
-    assert step.why == "the default branch isn't known here; name it in `branch`"
+    assert result.why == "the default branch isn't known here; name it in `branch`"
     assert tags_of("type=edge,branch=main", default_branch="").version == "edge"
 
 
@@ -242,7 +239,7 @@ def test_tags_stand_once_and_by_priority() -> None:
 
     computed = tags_of(rules, "refs/tags/v1.2.3")
 
-    assert computed.names == ("v1.2.3", "1.2", "1.2.3", "latest", "sha-860c190")
+    assert computed.tags == ("v1.2.3", "1.2", "1.2.3", "latest", "sha-860c190")
 
 
 def test_latest_with_prefix_and_suffix() -> None:
@@ -250,7 +247,7 @@ def test_latest_with_prefix_and_suffix() -> None:
 
     computed = tags_of("type=sha", flavor=flavor, app="shop")
 
-    assert computed.names == ("sha-860c190-x", "shop-latest")
+    assert computed.tags == ("sha-860c190-x", "shop-latest")
 
 
 def test_the_commits_date_is_asked_for_only_where_a_rule_that_counts_writes_it() -> None:
@@ -258,8 +255,8 @@ def test_the_commits_date_is_asked_for_only_where_a_rule_that_counts_writes_it()
 
     with pytest.raises(CommitDateNeededError):
         tags_of(rules)
-    assert tags_of(f"{rules},enable=false").names == ()
-    assert tags_of(rules, commit_date=NOW).names == ("2020",)
+    assert tags_of(f"{rules},enable=false").tags == ()
+    assert tags_of(rules, commit_date=NOW).tags == ("2020",)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +271,13 @@ def test_the_commits_date_is_asked_for_only_where_a_rule_that_counts_writes_it()
             "refs/heads/main",
             "each build of the branch",
         ),
-        ("type=ref,event=branch,suffix=-{{date 'HHmm'}}", "refs/heads/main", ""),
+        (
+            "type=ref,event=branch,suffix=-{{date 'HHmm'}}",
+            "refs/heads/main",
+            "each build of the branch",
+        ),
+        ("type=ref,event=branch,suffix=-{{date 'YYYYMMDDHHmm'}}", "refs/heads/main", ""),
+        ("type=ref,event=branch,prefix={{sha}}-", "refs/heads/main", ""),
         (
             "type=ref,event=branch,suffix=-{{date 'YYYY'}}",
             "refs/heads/main",
@@ -294,14 +297,31 @@ def test_the_commits_date_is_asked_for_only_where_a_rule_that_counts_writes_it()
         (r"type=match,pattern=\d{8}", "refs/tags/20200110-RC2", "it is a part of the git tag"),
         ("type=raw,value={{branch}}", "refs/heads/main", "each build of the branch takes it"),
         ("type=raw,value={{branch}}-{{sha}}", "refs/heads/main", ""),
-        ("type=raw,value={{date 'YYYYMMDD'}}", "refs/heads/main", "another build of the same day"),
+        ("type=raw,value={{date 'YYYYMMDD'}}", "refs/heads/main", "another build can have"),
+        ("type=raw,value={{date 'YYYYmmDD'}}", "refs/heads/main", "another build can have"),
+        ("type=raw,value=x{{run_attempt}}", "refs/heads/main", "nothing in it is of one"),
+        ("type=raw,value=x-{{tag}}", "refs/heads/main", "nothing in it is of one"),
+        ("type=raw,value=x-{{tag}}", "refs/tags/v1", ""),
+        ("type=raw,value=x{{base_ref}}", "refs/tags/v1", "each build of the branch"),
+        (r"type=match,pattern=\d", "refs/tags/v2.1.2", "it is a part of the git tag"),
+        (r"type=match,pattern=\d+\.\d+\.\d+", "refs/tags/v1.2.3-alpha", "it is a part of"),
+        (r"type=match,pattern=\d+\.\d+\.\d+", "refs/tags/v1.2.3-linux", ""),
+        (
+            r"type=semver,pattern={{version}},match=v(\d+\.\d+\.\d+)",
+            "refs/tags/v1.2.3-rc.1",
+            "it is a part of",
+        ),
+        ("type=semver,pattern={{version}},value={{branch}}", "refs/heads/1.2.3", "each build of"),
+        ("type=semver,pattern={{version}},value=1.2.3", "refs/heads/1.2.3", ""),
+        ("type=pep440,pattern={{major}}.{{minor}}.{{patch}}", "refs/tags/1.2.3.4", "each release"),
+        ("type=pep440,pattern={{major}}.{{minor}}.{{patch}}", "refs/tags/1.2", ""),
         ("type=raw,value={{date 'x'}}", "refs/heads/main", ""),
         ("type=raw,value=1.2.3", "refs/heads/main", ""),
         ("type=match,pattern=.*,value={{branch}}", "refs/heads/main", "each build of the branch"),
     ],
 )
 def test_why_a_tag_moves(rule: str, ref: str, moves: str) -> None:
-    found = tags_of(rule, ref).moves
+    found = tags_of(rule, ref).mutable or ""
 
     assert found.startswith(moves)
     assert bool(found) == bool(moves)
@@ -311,8 +331,8 @@ def test_a_nightly_moves_and_a_dated_one_does_not() -> None:
     nightly = tags_of("type=schedule", event="schedule")
     dated = tags_of("type=schedule,pattern={{date 'YYYYMMDD'}}", event="schedule")
 
-    assert (nightly.version, nightly.moves) == ("nightly", "each scheduled run takes it")
-    assert (dated.version, dated.moves) == ("20200110", "")
+    assert (nightly.version, nightly.mutable) == ("nightly", "each scheduled run takes it")
+    assert (dated.version, dated.mutable) == ("20200110", None)
 
 
 def default_tag(source: Source) -> str:
@@ -402,10 +422,12 @@ def test_any_ref_gives_tags_that_registries_take_and_twice_the_same(
     )
 
     def computed() -> Computed:
-        return compute(parse_rules(ALL_RULES), parse_flavor(flavor), Context(source, NOW, "shop"))
+        return compute(
+            parse_rules(ALL_RULES), parse_flavor(flavor), Context(source, NOW, "shop", "shop")
+        )
 
-    assert all(TAG.fullmatch(tag) for tag in computed().names)
+    assert all(TAG.fullmatch(tag) for tag in computed().tags)
     first, second = computed(), computed()
-    assert first.names == second.names
-    assert [step.why for step in first.steps] == [step.why for step in second.steps]
+    assert first.tags == second.tags
+    assert [result.why for result in first.results] == [result.why for result in second.results]
     assert TAG.fullmatch(default_tag(source))

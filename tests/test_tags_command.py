@@ -59,7 +59,7 @@ def test_the_outputs_are_those_of_metadata_action(calls: Calls) -> None:
     assert found["labels"].split("\n") == [f"{key}={data['labels'][key]}" for key in data["labels"]]
     assert found["annotations"].split("\n") == data["annotations"]
     assert data["labels"]["org.opencontainers.image.revision"] == COMMIT
-    assert parse_json("images", found["json"]).names == (SHOP, "acme/shop")
+    assert parse_json("images", found["json"]).images == (SHOP, "acme/shop")
     assert set(found) == {"version", "tags", "tag-names", "labels", "annotations", "json"}
 
 
@@ -241,3 +241,85 @@ def test_two_runs_of_one_event_give_the_same(calls: Calls) -> None:
 
     assert first["tags"] == second["tags"]
     assert first["version"] == second["version"] == "1.5.0"
+
+
+def test_the_default_gives_no_latest(calls: Calls) -> None:
+    found = outputs(calls.call("tags", "--images", SHOP, **RELEASE))
+
+    assert found["tag-names"].split("\n") == ["1.5.0", f"{COMMIT[:12]}-42"]
+    wanted = outputs(calls.call("tags", "--flavor", "latest=auto", **RELEASE))
+    assert wanted["tag-names"].split("\n") == ["1.5.0", f"{COMMIT[:12]}-42", "latest"]
+
+
+def test_the_images_own_version_tag_counts_by_default_alone(calls: Calls) -> None:
+    ref = {**JOB, "GITHUB_REF": "refs/tags/shop/v2.0.0"}
+    rules = ("--tags", "type=semver,pattern={{version}}\ntype=sha")
+
+    def version(*arguments: str) -> str:
+        return outputs(calls.call("tags", *arguments, **ref))["version"]
+
+    assert version("--images", SHOP) == "2.0.0"
+    assert version("--images", f"{SHOP}\nacme/api") == f"{COMMIT[:12]}-42"
+    # docker/metadata-action, which may have built by the same rules, knows no such tags.
+    assert version("--images", SHOP, *rules) == f"sha-{COMMIT[:7]}"
+    assert version("--images", SHOP, *rules, "--app", "shop") == "2.0.0"
+    assert version("--images", SHOP, "--tags", "{{app}}") == "shop"
+
+
+def test_a_promotion_says_which_rule_gave_the_tag(calls: Calls) -> None:
+    rules = "type=ref,event=tag\ntype=sha,event=x"
+    text = promote(calls, "--images", SHOP, "--tags", rules, **JOB, NO_COLOR="1").out
+
+    assert "No tag by type=ref,event=tag: `refs/heads/main` is no git tag\n" in text
+    assert f"Tag sha-{COMMIT[:7]} by type=sha,event=x: the commit\n" in text
+    assert (
+        "::warning title=GitOps Promote::Input `tags`: `type=sha,event=x`: `event` has no" in text
+    )
+
+
+def test_only_what_is_deployed_must_not_be_mutable(calls: Calls) -> None:
+    rules = "type=ref,event=branch\ntype=sha"
+
+    done = promote(calls, "--images", SHOP, "--tags", f"{rules},priority=2000", **JOB)
+    assert (done.status, deployed(calls)) == (0, f"sha-{COMMIT[:7]}")
+    refused = promote(calls, "--images", SHOP, "--tags", rules, **JOB)
+    assert refused.status == 1
+    better = f"`type=sha` gives `sha-{COMMIT[:7]}` on this run: put it first by `priority=2000`."
+    assert better in refused.out
+
+
+def test_rules_that_nothing_needs(calls: Calls) -> None:
+    done = promote(calls, "--images", f"{SHOP}:1.2.3", "--tags", "type=sha", **JOB)
+
+    assert (done.status, deployed(calls)) == (0, "1.2.3")
+    warning = "Nothing needs `tags`: each item of `images` has a tag or a digest."
+    assert f"::warning title=GitOps Promote::{warning}" in done.out
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        ("null", "Input `images` is `null`."),
+        ('{"tags": ["acme/shop=evil.example/x:1.0"]}', "`acme/shop=evil.example/x`"),
+        ('{"tags": ["*:1.0"]}', "the name `*`, which is not a repository"),
+        ('{"tags": ["1.0"]}', "that named no image"),
+    ],
+)
+def test_images_that_are_none(calls: Calls, images: str, problem: str) -> None:
+    done = promote(calls, "--images", images, **JOB)
+
+    assert done.status == 2
+    assert problem in done.out
+    assert calls.is_untouched
+
+
+def test_a_pasted_floating_version_is_refused(calls: Calls) -> None:
+    built = {**RELEASE}
+    rules = ("--tags", "type=semver,pattern={{major}}.{{minor}}\ntype=semver,pattern={{version}}")
+    pasted = outputs(calls.call("tags", "--images", SHOP, *rules, **built))["json"]
+
+    done = promote(calls, "--images", pasted, **JOB)
+
+    assert done.status == 1
+    assert "`1.5.0` goes with it, so it is that of the next one, too" in done.out
+    assert calls.is_untouched

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import UsageError
-from gitops_promote.core.images import Image, parse_image
+from gitops_promote.core.images import Image, check_repository, parse_image
 from gitops_promote.core.message import check_template
-from gitops_promote.core.tags.metadata import is_json, parse_json
+from gitops_promote.core.tags.metadata import Built, is_json, parse_json
 
 if TYPE_CHECKING:
     from gitops_promote.core.tags.flavor import Flavor
@@ -224,13 +224,29 @@ class TagsInputs:
     app: str
     commit_digits: int
 
+    @property
+    def image_app(self) -> str:
+        """The last part of the image's name, where there is one image."""
+        return self.images[0].rpartition("/")[2] if len(self.images) == 1 else ""
+
+    @property
+    def version_app(self) -> str:
+        """The app whose version tags (`shop/v1.2.3`) count; empty where none do."""
+        # docker/metadata-action knows no such tags, and rules mean here what they mean there.
+        return self.app or ("" if self.rules else self.image_app)
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The inputs of one call, checked and typed. An empty text or tuple means: not given."""
+    """The inputs of one call, checked and typed. An empty text or tuple means: not given.
+
+    `mutable` says why a pasted tag is mutable, by the tag.
+    """
 
     images: tuple[Image, ...]
     tags: TagsInputs
+    mutable: Mapping[str, str]
+    warnings: tuple[str, ...]
     app: str
     config_repository: str
     config_ref: str
@@ -265,16 +281,20 @@ def load(environ: Mapping[str, str]) -> Inputs:
     _require(lists["images"], "images", "Name the image to promote, such as `ghcr.io/acme/shop`.")
     _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
     check_template(values["commit-message"])
-    pasted = {name: values[name] for name in ("images", "tags") if is_json(values[name])}
-    images = _pasted_images(pasted["images"]) if "images" in pasted else _images(lists["images"])
-    if "tags" in pasted:
-        tag = parse_json("tags", pasted["tags"]).version
-        images = tuple(image.with_default_tag(tag) for image in images)
-        values["tags"] = ""
+    built = {
+        name: parse_json(name, values[name]) for name in ("images", "tags") if is_json(values[name])
+    }
+    images = _built_images(built["images"]) if "images" in built else _images(lists["images"])
+    unused = _unused(images, values)
+    if "tags" in built:
+        images = tuple(image.with_default_tag(built["tags"].version) for image in images)
+        values = {**values, "tags": ""}
     app = _plain_name("app", values["app"])
     return Inputs(
         images=images,
         tags=_tags_inputs(values, tuple(image.deployed_name for image in images), app, environ),
+        mutable={found.version: found.mutable for found in built.values()},
+        warnings=unused,
         app=app,
         config_repository=values["config-repository"].strip(),
         config_ref=_branch(values["config-ref"].strip()),
@@ -350,14 +370,23 @@ def _commit_digits(environ: Mapping[str, str]) -> int:
     return int(text or 0)
 
 
-def _pasted_images(text: str) -> tuple[Image, ...]:
-    built = parse_json("images", text)
-    if not built.names:
+def _built_images(built: Built) -> tuple[Image, ...]:
+    if not built.images:
         raise UsageError(
             "Input `images` holds the JSON output of a step that named no image.",
             "Name the image in `images`, and paste the output into `tags` instead.",
         )
-    return tuple(parse_image(f"{name}:{built.version}") for name in built.names)
+    for name in built.images:
+        check_repository(name, "Input `images` has, in its JSON, the name")
+    return tuple(Image(name, tag=built.version) for name in built.images)
+
+
+def _unused(images: tuple[Image, ...], values: Mapping[str, str]) -> tuple[str, ...]:
+    given = [name for name in ("tags", "flavor") if values[name].strip()]
+    if not given or any(image.tag is None and image.digest is None for image in images):
+        return ()
+    names = " and ".join(f"`{name}`" for name in given)
+    return (f"Nothing needs {names}: each item of `images` has a tag or a digest.",)
 
 
 def _value(item: Input, environ: Mapping[str, str]) -> str:
@@ -386,6 +415,9 @@ def _require(items: list[str], name: str, fix: str) -> None:
 
 
 def _images(items: list[str]) -> tuple[Image, ...]:
+    if "null" in items:
+        # What `toJSON` makes of an output that is not there.
+        raise UsageError("Input `images` is `null`.", "Look at the step whose output it takes.")
     images = [parse_image(item) for item in items]
     names = [image.name for image in images]
     for name in names:

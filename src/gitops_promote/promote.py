@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from gitops_promote.core.errors import MovedHeadError, RetryableError, UsageError
+from gitops_promote.core.errors import RetryableError, UsageError
+from gitops_promote.core.images import Image
 from gitops_promote.core.plan import Plan, Request, make_plan
 from gitops_promote.core.report import Outcome
 from gitops_promote.core.source import Source
@@ -15,13 +15,9 @@ from gitops_promote.core.targets import parse_target
 from gitops_promote.effects.ci import GITHUB, identities, read_source
 from gitops_promote.effects.console import Console
 from gitops_promote.effects.git import ConfigRepository, Credentials, Head, resolve_url
+from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX, Identity, Inputs
 
-#: Seconds in which a push that others overtake is planned and tried again.
-PATIENCE = 60.0
-#: How often a server that can't be reached, or fails, is tried in all.
-TRIES = 4
-_LONGEST_PAUSE = 5.0
 #: Stands for the author of a commit that isn't made.
 _NOBODY = Identity("", "")
 
@@ -40,10 +36,13 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
     Raises:
         PromoteError: Nothing was written, and why.
     """
-    source = read_source(environ, inputs.app)
+    for text in inputs.warnings:
+        console.warn(text)
+    source = read_source(environ, inputs.tags.version_app)
     write = inputs.promotion_mode == "push"
     author, committer = _identities(inputs, source, environ, needed=write or inputs.signoff)
-    request = _request(inputs, source, committer, environ)
+    images, built_by = _images(inputs, source, environ, console)
+    request = _request(inputs, images, built_by, committer)
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
     use_ssh = bool(inputs.ssh_key)
     url = resolve_url(inputs.config_repository, server, source.repository, ssh=use_ssh)
@@ -82,23 +81,12 @@ class _Delivery:
 
     def run(self, *, write: bool) -> tuple[Head, Plan, str]:
         """Deliver; the commit is empty where nothing was to be pushed."""
-        deadline = time.monotonic() + PATIENCE
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return self._attempt(write=write)
-            except RetryableError as error:
-                from random import uniform  # noqa: PLC0415  (slow to import, rarely needed)
 
-                # Half to one and a half of a pause that doubles, so that rivals part.
-                pause = min(0.1 * 2**attempt, _LONGEST_PAUSE) * uniform(0.5, 1.5)  # noqa: S311
-                gave_up = attempt >= TRIES and not isinstance(error, MovedHeadError)
-                if gave_up or time.monotonic() + pause > deadline:
-                    raise
-                text = f"{error.what} Trying again in {pause:.1f} s …"
-                self.console.show_untrusted(self.console.paint(text, "dim"))
-                time.sleep(pause)
+        def tell(error: RetryableError, pause: float) -> None:
+            text = f"{error.what} Trying again in {pause:.1f} s …"
+            self.console.show_untrusted(self.console.paint(text, "dim"))
+
+        return retry(lambda: self._attempt(write=write), tell)
 
     def _attempt(self, *, write: bool) -> tuple[Head, Plan, str]:
         head = self.repository.fetch(self.branch)
@@ -113,7 +101,7 @@ class _Delivery:
 
 
 def _request(
-    inputs: Inputs, source: Source, committer: Identity, environ: Mapping[str, str]
+    inputs: Inputs, images: tuple[Image, ...], source: Source, committer: Identity
 ) -> Request:
     environments = inputs.environments or ("",)
     targets = [
@@ -121,13 +109,6 @@ def _request(
         for environment in environments
         for line in inputs.targets
     ]
-    tag, moves = _tag(inputs, source, environ)
-    images = tuple(image.with_default_tag(tag) for image in inputs.images)
-    if not inputs.allow_mutable_tag:
-        refuse_mutable(images, source, inputs.environments, moves)
-    if not moves and not source.run_id:
-        # The checkout that this happens to run in need not be what the image was built from.
-        source = Source()
     return Request(
         images=images,
         targets=tuple(dict.fromkeys(targets)),
@@ -139,16 +120,25 @@ def _request(
     )
 
 
-def _tag(inputs: Inputs, source: Source, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The tag of images without one, if there are any, and why it is mutable, by the tag."""
-    if all(image.tag is not None or image.digest is not None for image in inputs.images):
-        return "", {}
-    from gitops_promote.tags import compute_tags, no_tag  # noqa: PLC0415  (start-up time)
+def _images(
+    inputs: Inputs, source: Source, environ: Mapping[str, str], console: Console
+) -> tuple[tuple[Image, ...], Source]:
+    """The images with their tags, and the run that they were built by, as far as it is known."""
+    images, better = inputs.images, ""
+    known: dict[str, str | None] = {**inputs.mutable}
+    if any(image.tag is None and image.digest is None for image in images):
+        from gitops_promote.tags import better_tag, version_of  # noqa: PLC0415  (start-up time)
 
-    computed = compute_tags(inputs.tags, source, environ)
-    if not computed.version:
-        raise no_tag(computed, source)
-    return computed.version, {computed.version: computed.moves}
+        computed = version_of(inputs.tags, source, environ, console)
+        images = tuple(image.with_default_tag(computed.version) for image in images)
+        known[computed.version] = computed.mutable
+        better = better_tag(computed, source)
+    elif not source.run_id:
+        # The checkout that this happens to run in need not be what the image was built from.
+        source = Source()
+    if not inputs.allow_mutable_tag:
+        refuse_mutable(images, source, inputs.environments, known, better)
+    return images, source
 
 
 def _identities(

@@ -11,9 +11,11 @@ from gitops_promote.core.source import Source
 from gitops_promote.core.tags.compute import Computed, compute
 from gitops_promote.core.tags.context import COMMIT_DIGITS, CommitDateNeededError, Context
 from gitops_promote.core.tags.flavor import Flavor
-from gitops_promote.core.tags.report import Tags
+from gitops_promote.core.tags.mutable import why_mutable
+from gitops_promote.core.tags.report import Tags, notes
 from gitops_promote.core.tags.rules import default_rules
 from gitops_promote.effects.ci import read_source
+from gitops_promote.effects.console import Console
 from gitops_promote.inputs import TagsInputs
 
 #: How many digits of a commit the default tag has: 7 collide in large repositories.
@@ -33,7 +35,7 @@ def tags(inputs: TagsInputs, environ: Mapping[str, str]) -> Tags:
     Raises:
         PromoteError: A rule can't be computed, and why.
     """
-    source = read_source(environ, inputs.app)
+    source = read_source(environ, inputs.version_app)
     now = datetime.now(timezone.utc)
     return Tags(compute_tags(inputs, source, environ, now), inputs.images, source, now)
 
@@ -42,7 +44,7 @@ def compute_tags(
     inputs: TagsInputs,
     source: Source,
     environ: Mapping[str, str],
-    now: datetime | None = None,
+    now: datetime,
 ) -> Computed:
     """Compute tags for a run that is known.
 
@@ -50,7 +52,7 @@ def compute_tags(
         inputs: What is asked for.
         source: The run.
         environ: The environment, where the commit's date has to be looked up.
-        now: The time, aware; without it, that of the clock.
+        now: The time, aware.
 
     Returns:
         The tags, and what became of each rule.
@@ -58,14 +60,13 @@ def compute_tags(
     Raises:
         PromoteError: A rule can't be computed, and why.
     """
-    now = now or datetime.now(timezone.utc)
     rules, flavor, digits = inputs.rules, inputs.flavor or Flavor(), COMMIT_DIGITS
     if not rules:
         rules, digits = default_rules(in_run=bool(source.run_id)), DEPLOYED_COMMIT_DIGITS
         # A promotion has no use for `latest`.
         flavor = replace(flavor, latest=flavor.latest or "false")
     digits = inputs.commit_digits or digits
-    context = Context(source, now, inputs.app, inputs.images, digits)
+    context = Context(source, now, inputs.app or inputs.image_app, inputs.version_app, digits)
     try:
         return compute(rules, flavor, context)
     except CommitDateNeededError:
@@ -77,23 +78,64 @@ def compute_tags(
         return compute(rules, flavor, replace(context, source=dated))
 
 
-def no_tag(computed: Computed, source: Source) -> PromoteError:
-    """The error for a promotion whose tag no rule gave.
+def version_of(
+    inputs: TagsInputs, source: Source, environ: Mapping[str, str], console: Console
+) -> Computed:
+    """Compute the version that is deployed, and say which rule gave it.
+
+    Args:
+        inputs: What is asked for.
+        source: The run.
+        environ: The environment, where the commit's date has to be looked up.
+        console: Where to say it.
+
+    Returns:
+        The tags, with a version.
+
+    Raises:
+        PromoteError: No rule gives a tag, and why; or one can't be computed.
+    """
+    computed = compute_tags(inputs, source, environ, datetime.now(timezone.utc))
+    for text in notes(computed):
+        console.warn(text)
+    if computed.main is None:
+        raise _no_tag(computed, source)
+    # The rules that gave nothing and come before the one that did may be a surprise.
+    passed = computed.results[: computed.results.index(computed.main)]
+    lines = [f"No tag by {result.rule.text}: {result.why}" for result in passed]
+    lines.append(f"Tag {computed.version} by {computed.main.rule.text}: {computed.main.why}")
+    console.show_untrusted("\n".join(console.paint(line, "dim") for line in lines))
+    return computed
+
+
+def _no_tag(computed: Computed, source: Source) -> PromoteError:
+    if not source.commit and not source.ref:
+        return UsageError(
+            "There is no commit here to name the image's tag after.",
+            "Give the tag in `images`, such as `ghcr.io/acme/shop:1.2.3`.",
+        )
+    reasons = "; ".join(f"`{result.rule.text}`: {result.why}" for result in computed.results)
+    return PromoteError(
+        f"No rule of `tags` gives a tag on this run: {reasons}.",
+        "Add a rule that does, such as `type=sha`, or give the tag in `images`.",
+    )
+
+
+def better_tag(computed: Computed, source: Source) -> str:
+    """Advise a user whose version is mutable, from the other rules.
 
     Args:
         computed: What became of the rules.
         source: The run.
 
     Returns:
-        An error that says so of each rule.
+        A sentence; empty where no other rule gives a better tag.
     """
-    if not source.commit and not source.ref:
-        return UsageError(
-            "There is no commit here to name the image's tag after.",
-            "Give the tag in `images`, such as `ghcr.io/acme/shop:1.2.3`.",
+    for result in computed.results:
+        if not result.tag or result.mutable or why_mutable(result.tag, source, ()):
+            continue
+        return (
+            f"`{result.rule.text}` gives `{result.tag}` on this run: put it first by "
+            "`priority=2000`."
         )
-    reasons = "; ".join(f"`{step.rule.text}`: {step.why}" for step in computed.steps)
-    return PromoteError(
-        f"No rule of `tags` gives a tag on this run: {reasons}.",
-        "Add a rule that does, such as `type=sha`, or give the tag in `images`.",
-    )
+    return ""

@@ -222,6 +222,23 @@ def check_tag(tag: str, origin: str) -> None:
     raise UsageError(f"{origin} {problem}.", fix)
 
 
+def check_repository(name: str, origin: str) -> None:
+    """Refuse a name that is no repository's in a registry.
+
+    Args:
+        name: The name.
+        origin: Where it comes from, for the message.
+
+    Raises:
+        UsageError: It has a form that registries don't take.
+    """
+    if not _REPOSITORY.fullmatch(name):
+        raise UsageError(
+            f"{origin} `{name}`, which is not a repository.",
+            "Write it like `ghcr.io/acme/shop`: in lower case, without tag or scheme.",
+        )
+
+
 def check_digest(digest: str, origin: str) -> None:
     """Refuse a digest that is not of the form `ALGORITHM:HEX`.
 
@@ -260,9 +277,5 @@ def _check_names(image: Image, item: str) -> None:
             f"Item `{item}` of `images` has no valid image name.",
             "Write it as `NAME[=NEW_NAME][:TAG][@DIGEST]`, such as `ghcr.io/acme/shop:1.2.3`.",
         )
-    new = image.new_name
-    if new is not None and new != KEEP and not _REPOSITORY.fullmatch(new):
-        raise UsageError(
-            f"Item `{item}` of `images` has the new name `{new}`, which is not a repository.",
-            "Write it like `ghcr.io/acme/shop`: in lower case, without tag or scheme.",
-        )
+    if image.new_name is not None and image.new_name != KEEP:
+        check_repository(image.new_name, f"Item `{item}` of `images` has the new name")

@@ -63,8 +63,9 @@ def escape(text: str) -> str:
         Markdown on one line that formats, links and notifies nothing.
     """
     text = re.sub(r"([\\`*_{}\[\]<>#|!@~&$])", r"\\\1", _one_line(text))
-    # A backslash alone doesn't keep GitHub from finding `@name` and `#1` in the outcome.
-    return re.sub(r"([@#])(?=\w)", r"\1<!-- -->", text)
+    # A backslash alone doesn't keep GitHub from finding `@name`, `#1` and links in the outcome.
+    text = re.sub(r"([@#])(?=\w)", r"\1<!-- -->", text)
+    return re.sub(r"(www)(?=\.)|(:)(?=//)", r"\1\2<!-- -->", text, flags=re.IGNORECASE)
 
 
 def _one_line(text: str) -> str:

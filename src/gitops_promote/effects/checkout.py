@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 
+from gitops_promote.effects.git_program import find_git
 from gitops_promote.inputs import PREFIX
 
 
@@ -17,15 +18,18 @@ def ask_checkout(environ: Mapping[str, str], *arguments: str, folder: str = "") 
         folder: Where to ask. Empty: the current folder.
 
     Returns:
-        What git prints, without the white space around it; empty where it fails.
+        What git prints, without the white space around it; empty where it fails, or isn't there.
     """
+    program = find_git(environ)
+    if not program:
+        return ""
     # The inputs stay here: the checkout's own configuration can make git run programs.
     env = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     # A partial clone would fetch what it misses, and wait for its server or for a password.
     env["GIT_ALLOW_PROTOCOL"] = "none"
     try:
         done = subprocess.run(
-            ["git", *arguments],
+            [program, *arguments],
             cwd=folder or None,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -6,6 +6,7 @@ documentation of webhooks gives it counts as not there.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import final
 
+from gitops_promote.effects.moments import parse_timestamp
+
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-# Fractions of a second are left out: until Python 3.11 their number of digits mattered.
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-]\d\d:\d\d))")
 # Control characters, and halves of pairs that are no characters.
 _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _LARGEST_NUMBER = 2**63
@@ -90,9 +91,8 @@ class Event:
         Returns:
             Its date, with a time zone; None where the event doesn't tell.
         """
-        dates = (
-            _moment(told.get("timestamp")) for told in self._commits() if told.get("id") == commit
-        )
+        found = (told for told in self._commits() if told.get("id") == commit)
+        dates = (parse_timestamp(told.get("timestamp")) for told in found)
         return next(filter(None, dates), None) if commit else None
 
     def _commits(self) -> Iterator[Mapping[str, object]]:
@@ -121,8 +121,6 @@ def read_event(environ: Mapping[str, str]) -> Event:
     path = environ.get("GITHUB_EVENT_PATH", "")
     if not path:
         return Event()
-    import json  # noqa: PLC0415  (not outside of a job)
-
     try:
         payload = json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -132,15 +130,3 @@ def read_event(environ: Mapping[str, str]) -> Event:
 
 def _name(value: object) -> str:
     return value if isinstance(value, str) and not _NO_TEXT.search(value) else ""
-
-
-def _moment(value: object) -> datetime | None:
-    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        return None
-    try:
-        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or '+00:00'}")
-    except ValueError:
-        return None
-    # Another time zone must not take it out of the years that there are.
-    return moment if 1 < moment.year < 9999 else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.effects.git_errors import GitError, Place, explain
+from gitops_promote.effects.git_program import find_git
 from gitops_promote.effects.remote import (
     Credentials,
     git_environment,
@@ -63,7 +63,7 @@ class PrivateRepository:
         # The runner empties its own temporary folder after the job, even one that was killed.
         folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
         self._parent_folder = next((f for f in folders if f and Path(f).is_dir()), None)
-        self._git = shutil.which("git", path=environ.get("PATH")) or ""
+        self._git = find_git(environ)
         if not self._git:
             raise PromoteError("There is no git on this machine.", _install())
 

@@ -1,27 +1,26 @@
-"""The date of the commit that is built: from the event, the checkout, or the job's server."""
+"""The date of the commit that is built, where no event tells it: from checkout or server."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
 from gitops_promote.effects.checkout import ask_checkout
 from gitops_promote.effects.event import is_commit
 from gitops_promote.effects.git_errors import GitError
+from gitops_promote.effects.moments import parse_seconds
 from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
 from gitops_promote.effects.remote import Credentials
+from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gitops_promote.core.source import Source
 
-#: How often a server that can't be reached, or fails, is tried in all, and in how many seconds.
-TRIES = 3
-PATIENCE = 60.0
 #: How many commits of a branch are looked through where the server gives none by its hash.
 DEPTH = 50
 
@@ -31,12 +30,12 @@ _PLAIN_REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
 
 
 def commit_date(source: Source, environ: Mapping[str, str]) -> datetime:
-    """Find when the commit was made.
+    """Find when the commit was made, by the checkout or else the job's server.
 
     It is never guessed: a tag with another date in it names an image that doesn't exist.
 
     Args:
-        source: The commit and, where known, its date.
+        source: The commit, and the repository that has it. A date in there is not looked at.
         environ: The environment, for the checkout's place and the job's own token. The token goes
             to the job's server only.
 
@@ -46,8 +45,6 @@ def commit_date(source: Source, environ: Mapping[str, str]) -> datetime:
     Raises:
         PromoteError: Nobody tells the date, and why.
     """
-    if source.commit_date:
-        return source.commit_date
     if not is_commit(source.commit):
         raise PromoteError(
             "The commit's date isn't known, because no commit is.",
@@ -76,7 +73,7 @@ def _from_checkout(commit: str, environ: Mapping[str, str]) -> datetime | None:
     question = ("--no-replace-objects", "rev-list", "--max-count=1", "--format=%ct", commit)
     for folder in dict.fromkeys((environ.get("GITHUB_WORKSPACE", ""), "")):
         lines = ask_checkout(environ, *question, "--", folder=folder).splitlines()
-        if lines and (found := _moment(lines[-1])):
+        if lines and (found := parse_seconds(lines[-1])):
             return found
     return None
 
@@ -84,17 +81,13 @@ def _from_checkout(commit: str, environ: Mapping[str, str]) -> datetime | None:
 def _from_server(source: Source, environ: Mapping[str, str]) -> datetime:
     token = environ.get(f"{PREFIX}JOB_TOKEN", "").strip()
     credentials = Credentials(token=token, token_server=source.server_url)
-    deadline = time.monotonic() + PATIENCE
-    for attempt in range(1, TRIES + 1):
-        try:
-            with _SourceRepository(_url(source), credentials, environ) as repository:
-                return repository.date(source.commit, source.ref)
-        except RetryableError:
-            pause = 0.2 * 2**attempt
-            if attempt == TRIES or time.monotonic() + pause > deadline:
-                raise
-            time.sleep(pause)
-    raise RetryableError("The server was not asked.")  # never: the last try returns or raises
+
+    def ask() -> datetime:
+        with _SourceRepository(_url(source), credentials, environ) as repository:
+            return repository.date(source.commit, source.ref)
+
+    # Nobody is told: all pauses together take two seconds.
+    return retry(ask)
 
 
 def _url(source: Source) -> str:
@@ -164,14 +157,4 @@ class _SourceRepository(PrivateRepository):
         self._run("fetch", *options, "--", self._remote.url, f"+{what}:{_REF}")
         listing = self._run("rev-list", "--format=%H %ct", _REF, "--")
         pairs = (line.split(" ") for line in listing.splitlines() if line[:7] != "commit ")
-        return {pair[0]: _moment(pair[1]) for pair in pairs if len(pair) == 2}
-
-
-def _moment(seconds: str) -> datetime | None:
-    """A time as git keeps it, in seconds since 1970; its zone may be none that there is."""
-    try:
-        moment = datetime.fromtimestamp(int(seconds), timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return None
-    # Another time zone must not take it out of the years that there are.
-    return moment if 1 < moment.year < 9999 else None
+        return {pair[0]: parse_seconds(pair[1]) for pair in pairs if len(pair) == 2}

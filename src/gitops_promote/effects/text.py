@@ -53,10 +53,14 @@ def tags_text(tags: Tags, console: Console) -> str:
     from gitops_promote.core.tags.report import refusal  # noqa: PLC0415  (not for a promotion)
 
     paint, computed = console.paint, tags.computed
-    entries = [(step.rule.text, step.tag, step.why) for step in computed.steps]
+    entries = [(result.rule.text, result.tag, result.why) for result in computed.results]
     if computed.latest_why:
         entries.append(("flavor", computed.latest, computed.latest_why))
-    lines = [paint(f"Version {computed.version}" if computed.version else "No tag", "bold"), ""]
+    source = tags.source
+    built = " at ".join(part for part in (source.ref, source.commit[:12]) if part)
+    lines = [paint(f"Version {computed.version}" if computed.version else "No tag", "bold")]
+    lines += [paint(f"of {built}", "dim")] if built else []
+    lines.append("")
     for rule, tag, why in entries:
         shown = f"{paint('✓', 'green')} {paint(rule)} → {paint(tag, 'green')}"
         lines.append(f"  {shown if tag else paint(f'· {rule}', 'dim')}")

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Result:
     """What became of a rule: its tag, or none, and why.
 
-    `moves` says why another build takes the tag, too; empty where none does, as far as the rule
-    tells.
+    `mutable` says why another build takes the tag, too; None where none does, and empty where the
+    rule doesn't tell.
     """
 
     rule: Rule
     tag: str
     why: str
-    moves: str = ""
+    mutable: str | None = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,27 @@ class Computed:
     no rule gave any. `latest` is that tag in full (`latest-alpine`), where there is one.
     """
 
-    steps: tuple[Step, ...]
+    results: tuple[Result, ...]
     version: str = ""
     partial: tuple[str, ...] = ()
     latest: str = ""
     latest_why: str = ""
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """All tags, the version first, each once."""
-        names = (self.version, *self.partial, self.latest)
-        return tuple(dict.fromkeys(name for name in names if name))
+        tags = (self.version, *self.partial, self.latest)
+        return tuple(dict.fromkeys(tag for tag in tags if tag))
 
     @property
-    def moves(self) -> str:
-        """Why another build takes the version, too; empty where none does."""
-        return next((step.moves for step in self.steps if step.tag), "")
+    def main(self) -> Result | None:
+        """The result that gave the version."""
+        return next((result for result in self.results if result.tag), None)
+
+    @property
+    def mutable(self) -> str | None:
+        """Why another build takes the version, too; as in `Result`."""
+        return self.main.mutable if self.main else ""
 
 
 def compute(rules: Sequence[Rule], flavor: Flavor, context: Context) -> Computed:
@@ -72,27 +77,27 @@ def compute(rules: Sequence[Rule], flavor: Flavor, context: Context) -> Computed
         UsageError: An `enable` comes out as neither `true` nor `false`.
         CommitDateNeededError: The commit's date is needed and not in the context.
     """
-    steps: list[Step] = []
+    results: list[Result] = []
     latest = ("", "")
     for rule in rules:
-        first = not any(step.tag for step in steps)
+        first = not any(result.tag for result in results)
         try:
-            found = _enabled(rule, context)
-            steps.append(_step(rule, found, flavor, context))
+            found = _found(rule, context)
+            results.append(_result(rule, found, flavor, context))
         except NoTagError as none:
-            steps.append(Step(rule, "", str(none)))
+            results.append(Result(rule, "", str(none)))
             continue
         if first:
             latest = _latest(rule, found, flavor, context)
-    tags = list(dict.fromkeys(step.tag for step in steps if step.tag))
-    return Computed(tuple(steps), *_split(tags), *latest)
+    tags = list(dict.fromkeys(result.tag for result in results if result.tag))
+    return Computed(tuple(results), *_split(tags), *latest)
 
 
 def _split(tags: list[str]) -> tuple[str, tuple[str, ...]]:
     return (tags[0], tuple(tags[1:])) if tags else ("", ())
 
 
-def _enabled(rule: Rule, context: Context) -> Found:
+def _found(rule: Rule, context: Context) -> Found:
     enable = context.render(rule.enable)
     if enable not in {"true", "false"}:
         raise UsageError(
@@ -104,14 +109,20 @@ def _enabled(rule: Rule, context: Context) -> Found:
     return find(rule, context)
 
 
-def _step(rule: Rule, found: Found, flavor: Flavor, context: Context) -> Step:
+def _result(rule: Rule, found: Found, flavor: Flavor, context: Context) -> Result:
     prefix = flavor.prefix if rule.prefix is None else rule.prefix
     suffix = flavor.suffix if rule.suffix is None else rule.suffix
     text = context.render(prefix) + found.value + context.render(suffix)
     if not text:
         raise NoTagError("it comes out empty")
     unique = context.is_unique(prefix) or context.is_unique(suffix)
-    return Step(rule, _tag(text), found.origin, "" if unique else found.moves)
+    try:
+        tag = _tag(text)
+    except NoTagError as none:
+        empty = [e for part in (prefix, rule.value, suffix) for e in context.empty(part)]
+        note = f" ({', '.join(f'`{text}`' for text in empty)} is empty here)" if empty else ""
+        raise NoTagError(f"{none}{note}") from None
+    return Result(rule, tag, found.origin, None if unique else found.mutable)
 
 
 def _latest(rule: Rule, found: Found, flavor: Flavor, context: Context) -> tuple[str, str]:
@@ -121,7 +132,7 @@ def _latest(rule: Rule, found: Found, flavor: Flavor, context: Context) -> tuple
     wanted = setting == "true"
     if setting == "auto":
         wanted = found.release
-        why += f", and the first tag, of `{rule.text}`, is {'a' if wanted else 'no'} release"
+        why += f", and `type={rule.type}` came first, with {'a' if wanted else 'no'} release"
     if not wanted:
         return "", why
     prefix = context.render(flavor.prefix) if flavor.prefix_latest else ""
@@ -138,5 +149,5 @@ def _tag(text: str) -> str:
     if len(tag) > 128:
         raise NoTagError(f"`{tag[:40]}…` has {len(tag)} characters; registries take 128")
     if not is_tag(tag):
-        raise NoTagError(f"`{tag}` is no tag for a registry, which none takes that begins so")
+        raise NoTagError(f"`{tag}` begins with `{tag[0]}`, which no registry takes")
     return tag

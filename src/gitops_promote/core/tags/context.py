@@ -28,21 +28,15 @@ class CommitDateNeededError(Exception):
 class Context:
     """What tags are computed from.
 
-    `now` is aware. `app` is the app's name; where it is empty and there is one image in `images`
-    (names without tags), the last part of that name is taken for it. `commit_digits` is the length
-    of a short commit.
+    `now` is aware. `app` is what `{{app}}` stands for, and `version_app` the app whose version tags
+    (`shop/v1.2.3`) count; empty where none do. `commit_digits` is the length of a short commit.
     """
 
     source: Source
     now: datetime
     app: str = ""
-    images: tuple[str, ...] = ()
+    version_app: str = ""
     commit_digits: int = COMMIT_DIGITS
-
-    @property
-    def app_name(self) -> str:
-        """The app whose version tags count; empty where it isn't known."""
-        return self.app or (self.images[0].rpartition("/")[2] if len(self.images) == 1 else "")
 
     @property
     def short_commit(self) -> str:
@@ -70,14 +64,26 @@ class Context:
             template: As for `render`.
 
         Returns:
-            True where one of its expressions does: a commit, a run, a git tag, or a moment.
+            True where one of its expressions does: a commit, a run, a git tag, or a date to the
+            minute.
         """
         return any(
-            expression.format.to_the_minute
+            expression.format.tells("minute")
             if expression.format
             else expression.name in _UNIQUE and bool(self._value(expression))
             for expression in template.expressions
         )
+
+    def empty(self, template: Template) -> list[str]:
+        """Say what comes out empty in a template.
+
+        Args:
+            template: As for `render`.
+
+        Returns:
+            The expressions, as they are written.
+        """
+        return [part.text for part in template.expressions if not self._value(part)]
 
     def _value(self, expression: Expression) -> str:
         if expression.format:
@@ -93,7 +99,7 @@ class Context:
             "run_id": source.run_id,
             "run_number": source.run_number,
             "run_attempt": source.run_attempt,
-            "app": self.app_name,
+            "app": self.app,
         }
         return values[expression.name]
 

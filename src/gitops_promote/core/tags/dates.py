@@ -141,8 +141,6 @@ _TOKENS: dict[str, _Writer] = {
     "zz": lambda when: when.tzname() or "",
     "Z": lambda when: _offset(when, ":"),
     "ZZ": lambda when: _offset(when, ""),
-}
-_MINUTE_TOKENS: dict[str, _Writer] = {
     "Hmm": lambda when: f"{when.hour}{when.minute:02}",
     "Hmmss": lambda when: f"{when.hour}{when.minute:02}{when.second:02}",
     "hmm": lambda when: f"{_hour12(when)}{when.minute:02}",
@@ -155,8 +153,18 @@ _MINUTE_TOKENS: dict[str, _Writer] = {
     "X": lambda when: str((when - _EPOCH) // timedelta(seconds=1)),
     "x": lambda when: str((when - _EPOCH) // timedelta(milliseconds=1)),
 }
-_MINUTE_WRITERS = frozenset(_MINUTE_TOKENS.values())
-_ALL = {**_TOKENS, **_MINUTE_TOKENS}
+# What tells two dates apart, from the year down to the minute.
+_UNITS = {
+    "year": {*("Y", "YY", "YYYY", "YYYYY", "YYYYYY", "y", "yo", "yy", "yyy", "yyyy")}
+    | {*("gg", "gggg", "ggggg", "GG", "GGGG", "GGGGG")},
+    "month": {*("M", "Mo", "MM", "MMM", "MMMM", "DDD", "DDDo", "DDDD")}
+    | {*("w", "wo", "ww", "W", "Wo", "WW")},
+    "day": {*("D", "Do", "DD", "DDD", "DDDo", "DDDD")}
+    | {*("d", "do", "dd", "ddd", "dddd", "e", "E")},
+    "hour": {*("H", "HH", "h", "hh", "k", "kk", "Hmm", "Hmmss", "hmm", "hmmss")},
+    "minute": {*("m", "mm", "Hmm", "Hmmss", "hmm", "hmmss")},
+}
+_MOMENTS = {"X", "x"}
 
 
 def _any_of(tokens: Collection[str]) -> str:
@@ -168,22 +176,41 @@ _BRACKETS = r"(?P<brackets>\[[^\[]*\])"
 _LOCALIZED_PARTS = re.compile(rf"{_BRACKETS}|(?P<escape>\\)?(?P<token>{_any_of(_LOCALIZED)})")
 # `w|` is no token, but to moment it isn't a `w` and a `|` either. A line break is lost there.
 _PARTS = re.compile(
-    rf"{_BRACKETS}|(?P<escape>\\)?(?P<token>[wW]\||{_any_of(_ALL)}|[^\n\r\u2028\u2029])"
+    rf"{_BRACKETS}|(?P<escape>\\)?(?P<token>[wW]\||{_any_of(_TOKENS)}|[^\n\r\u2028\u2029])"
 )
 # The letter that may stand for itself without brackets: the `T` of ISO 8601.
 _LITERAL = "T"
 _ALLOWED = (
     "The tokens are those of moment.js: "
-    f"{' '.join(sorted((*_ALL, *_LOCALIZED), key=lambda token: (token.lower(), token)))}. "
+    f"{' '.join(sorted((*_TOKENS, *_LOCALIZED), key=lambda token: (token.lower(), token)))}. "
     "Letters that stand for themselves go in brackets, as in `[build]`."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class DateFormat:
-    """A date format: its literal texts, and what writes each of its tokens."""
+class Token:
+    """A part of a date format that writes a part of the date."""
 
-    parts: tuple[str | _Writer, ...]
+    name: str
+
+    def write(self, when: datetime) -> str:
+        """Write it.
+
+        Args:
+            when: The date.
+
+        Returns:
+            The text that moment gives for it.
+        """
+        return _TOKENS[self.name](when)
+
+
+@dataclass(frozen=True, slots=True)
+class DateFormat:
+    """A date format: its tokens, and the texts between them."""
+
+    parts: tuple[str | Token, ...]
+    is_iso: bool = False
 
     def render(self, when: datetime) -> str:
         """Write a date.
@@ -194,12 +221,24 @@ class DateFormat:
         Returns:
             The text that moment gives for it.
         """
-        return "".join(part if isinstance(part, str) else part(when) for part in self.parts)
+        texts = (part if isinstance(part, str) else part.write(when) for part in self.parts)
+        # Without a format moment writes `Z` for UTC, and with one `+00:00`.
+        return "".join(texts) + (_iso_offset(when) if self.is_iso else "")
 
-    @property
-    def to_the_minute(self) -> bool:
-        """Whether dates of different minutes are written differently."""
-        return not _MINUTE_WRITERS.isdisjoint(self.parts)
+    def tells(self, unit: str) -> bool:
+        """Whether no two dates of different years, months, days... are written alike.
+
+        Args:
+            unit: How fine: `year`, `month`, `day`, `hour` or `minute`.
+
+        Returns:
+            True where it has a token for that unit and each greater one, or for the moment.
+        """
+        names = {part.name for part in self.parts if isinstance(part, Token)}
+        units = [*_UNITS][: [*_UNITS].index(unit) + 1]
+        return not names.isdisjoint(_MOMENTS) or not any(
+            names.isdisjoint(_UNITS[greater]) for greater in units
+        )
 
 
 def parse_format(text: str) -> DateFormat:
@@ -285,15 +324,15 @@ def _expand(match: re.Match[str]) -> str:
     return match[0] if escaped else _LOCALIZED[match["token"]]
 
 
-def _parts(text: str) -> Iterator[str | _Writer]:
+def _parts(text: str) -> Iterator[str | Token]:
     for match in _PARTS.finditer(text):
         part = match["token"]
         if match["brackets"]:
             yield match[0][1:-1]
         elif match["escape"] or part == "\\":
             yield part.replace("\\", "")
-        elif writer := _ALL.get(part):
-            yield writer
+        elif part in _TOKENS:
+            yield Token(part)
         elif re.match("[A-Za-z]", part) and part not in _LITERAL:
             raise MalformedError(f"has the unknown date token `{part}`", _ALLOWED)
         else:
@@ -301,4 +340,4 @@ def _parts(text: str) -> Iterator[str | _Writer]:
 
 
 #: What moment writes without a format: ISO 8601 to the second, with `Z` for UTC.
-ISO_FORMAT = DateFormat((*_parts("YYYY-MM-DDTHH:mm:ss"), _iso_offset))
+ISO_FORMAT = DateFormat(tuple(_parts("YYYY-MM-DDTHH:mm:ss")), is_iso=True)

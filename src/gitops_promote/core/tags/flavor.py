@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-from gitops_promote.core.errors import MalformedError, UsageError
-from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, records
+from gitops_promote.core.errors import MalformedError
+from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, read_records
 from gitops_promote.core.tags.template import EMPTY, GLOBAL, Template, attribute_template
 
 _ATTRIBUTES = ("latest", "prefix", "suffix", "onlatest")
@@ -42,15 +42,11 @@ def parse_flavor(text: str) -> Flavor:
     """
     values: dict[str, str] = {}
     affixes: dict[str, Template] = {}
-    for place, record in records("flavor", text):
-        try:
-            for name, value in _entries(record):
-                if name in {"prefix", "suffix"}:
-                    affixes[name] = attribute_template(name, value, GLOBAL)
-                else:
-                    values[name] = value
-        except MalformedError as error:
-            raise UsageError(f"{place} {error.problem}.", error.allowed) from None
+    for name, value in chain.from_iterable(read_records("flavor", text, _entries)):
+        if isinstance(value, Template):
+            affixes[name] = value
+        else:
+            values[name] = value
     return Flavor(
         latest=values.get("latest", ""),
         prefix=affixes.get("prefix", EMPTY),
@@ -60,7 +56,8 @@ def parse_flavor(text: str) -> Flavor:
     )
 
 
-def _entries(record: str) -> Iterator[tuple[str, str]]:
+def _entries(record: str) -> list[tuple[str, str | Template]]:
+    entries: list[tuple[str, str | Template]] = []
     affix = ""
     for text in fields(record):
         name, equals, value = text.partition("=")
@@ -72,14 +69,15 @@ def _entries(record: str) -> Iterator[tuple[str, str]]:
             problem = f"has `{text}`, which is no attribute and one value"
             raise MalformedError(problem, f"Write it as `{name}=VALUE`.")
         if name == "latest":
-            yield name, choice(name, value, _LATEST)
+            entries.append((name, choice(name, value, _LATEST)))
         elif name != "onlatest":
             affix = name
-            yield name, value
+            entries.append((name, attribute_template(name, value, GLOBAL)))
         elif affix:
-            yield f"{affix}-onlatest", choice(name, value, BOOLEANS)
+            entries.append((f"{affix}-onlatest", choice(name, value, BOOLEANS)))
         else:
             raise MalformedError(
                 "has `onlatest` with nothing before it",
                 "It follows what it is about: `prefix=v,onlatest=true`.",
             )
+    return entries

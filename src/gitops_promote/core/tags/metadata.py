@@ -25,10 +25,14 @@ _FIX = "Paste all of the step's output: `${{ steps.ID.outputs.json }}`."
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What an earlier step has tagged: the main version, and the images' names, if it knew any."""
+    """What an earlier step has tagged: the main version, and the images' names, if it knew any.
+
+    `mutable` says why another build takes the version, too, where the other tags tell.
+    """
 
     version: str
-    names: tuple[str, ...]
+    images: tuple[str, ...]
+    mutable: str = ""
 
 
 def is_json(text: str) -> bool:
@@ -38,9 +42,10 @@ def is_json(text: str) -> bool:
         text: The input.
 
     Returns:
-        True where it begins as a JSON object does; two braces begin an expression.
+        True where it begins as a JSON object does: two braces begin an expression, and a name a
+        placeholder.
     """
-    return re.match(r"\s*\{(?!\{)", text) is not None
+    return re.match(r"\s*\{\s*(?:[\"'}]|$)", text) is not None
 
 
 def parse_json(name: str, text: str) -> Built:
@@ -58,41 +63,53 @@ def parse_json(name: str, text: str) -> Built:
         UsageError: It is no such object, or has no tags.
     """
     data = _load(name, text)
-    tags, names = _texts(name, data, "tags"), _texts(name, data, "tag-names")
-    if not tags and not names:
+    references, tags = _texts(name, data, "tags"), _texts(name, data, "tag-names")
+    if not references and not tags:
         raise UsageError(
             f"Input `{name}` holds the JSON output of a step that gave no tag.",
             "Look at that step's log: none of its rules applied to this run.",
         )
-    references = [split_reference(tag) for tag in tags]
-    named = [reference for reference in references if reference.tag]
+    images: dict[str, list[str]] = {}
+    for reference in map(split_reference, references):
+        if reference.digest:
+            raise UsageError(
+                f"Input `{name}` is JSON with `{reference}`, which has a digest.",
+                "Give it as `NAME:TAG@DIGEST` in `images` instead.",
+            )
+        if reference.tag:
+            images.setdefault(reference.name, []).append(reference.tag)
     # The first of each image, and the first of the mere tags, is the main version.
-    version = names[0] if names else named[0].tag if named else tags[0]
-    if not is_tag(version):
-        raise UsageError(
-            f"Input `{name}` holds the tag `{version}`, which no registry takes.", _FIX
-        )
-    return Built(version, tuple(dict.fromkeys(reference.name for reference in named)))
+    lists = [*images.values(), tags or ([] if images else references)]
+    versions = {found[0] for found in lists if found}
+    shown = ", ".join(f"`{version}`" for version in sorted(versions))
+    if not all(map(is_tag, versions)):
+        raise UsageError(f"Input `{name}` is JSON with what no registry takes: {shown}.", _FIX)
+    if len(versions) > 1:
+        raise UsageError(f"Input `{name}` is JSON without one tag for all images: {shown}.", _FIX)
+    (version,) = versions
+    longer = next((tag for found in lists for tag in found if tag.startswith(f"{version}.")), "")
+    mutable = f"`{longer}` goes with it, so it is that of the next one, too" if longer else ""
+    return Built(version, tuple(images), mutable)
 
 
 def to_metadata(
-    references: Sequence[str], names: Sequence[str], source: Source, now: datetime
+    references: Sequence[str], tags: Sequence[str], source: Source, now: datetime
 ) -> dict[str, Any]:
     """Write the output.
 
     Args:
         references: The images with their tags in full.
-        names: The mere tags; the first one is the main version.
+        tags: The mere tags; the first one is the main version.
         source: The run and its repository.
         now: The time of the build, aware.
 
     Returns:
         An object for JSON. The labels are those of the OCI image specification ("Annotations").
     """
-    labels = _labels(names[0] if names else "", source, now)
+    labels = _labels(tags[0] if tags else "", source, now)
     return {
         "tags": list(references),
-        "tag-names": list(names),
+        "tag-names": list(tags),
         "labels": labels,
         "annotations": [f"manifest:{key}={value}" for key, value in labels.items()],
     }
@@ -118,7 +135,10 @@ def _load(name: str, text: str) -> Mapping[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"Input `{name}` begins like JSON, but isn't: {error}.", _FIX) from None
+        raise UsageError(
+            f"Input `{name}` begins like JSON, but isn't: {error}.",
+            f"{_FIX[:-1]}, and nothing else.",
+        ) from None
     if not isinstance(data, dict) or not data.keys() & {"tags", "tag-names"}:
         raise UsageError(f"Input `{name}` is JSON without `tags`.", _FIX)
     return data

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from gitops_promote.core.errors import MalformedError, UsageError
+from itertools import chain
+
+from gitops_promote.core.errors import MalformedError
 from gitops_promote.core.images import parse_image
 from gitops_promote.core.tags.metadata import is_json
-from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, records
+from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, read_records
 
 _ATTRIBUTES = ("name", "enable")
 
@@ -23,13 +25,7 @@ def parse_names(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: A record is malformed, or a name has a tag, or is none that registries take.
     """
-    names: list[str] = []
-    for place, record in records("images", text):
-        try:
-            names += _names(record)
-        except MalformedError as error:
-            raise UsageError(f"{place} {error.problem}.", error.allowed) from None
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(chain.from_iterable(read_records("images", text, _names))))
 
 
 def _names(record: str) -> list[str]:

@@ -38,18 +38,30 @@ class Pattern:
             nothing matches.
         """
         data = text.encode("utf-8", "replace")
-        searched = data.decode("utf-8")
+        parts = (None if place is None else data[place].decode() for place in self._places(data))
+        return tuple(parts) or None
 
-        def part(place: slice | None) -> str | None:
-            return None if place is None else data[place].decode("utf-8")
+    def rest(self, text: str, group: int) -> str:
+        """Give what of a text stands behind a part that `find` gives.
 
+        Args:
+            text: The text.
+            group: The part's index in what `find` gives; a part that is not None.
+
+        Returns:
+            The end of the text.
+        """
+        data = text.encode("utf-8", "replace")
+        place = self._places(data)[group]
+        return "" if place is None else data[place.stop :].decode()
+
+    def _places(self, data: bytes) -> list[slice | None]:
+        """Where the parts stand, in bytes."""
+        text = data.decode()
         if self.every:
-            matches = self.regex.find_iter(searched) or ()
-            return tuple(part(match.range()) for match in matches) or None
-        match = self.regex.find(searched)
-        if match is None:
-            return None
-        return tuple(part(match.group(number)) for number in range(self.groups + 1))
+            return [match.range() for match in self.regex.find_iter(text) or ()]
+        match = self.regex.find(text)
+        return [match.group(number) for number in range(self.groups + 1)] if match else []
 
 
 def parse_pattern(text: str, *, slashes: bool) -> Pattern:

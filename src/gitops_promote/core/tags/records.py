@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
-from gitops_promote.core.errors import MalformedError
+from gitops_promote.core.errors import MalformedError, UsageError
 from gitops_promote.core.near import nearest
+
+T = TypeVar("T")
 
 #: What a switch may be.
 BOOLEANS = ("true", "false")
 
 # A field in quotes, in which a quote is doubled, or one without any, as RFC 4180 has them.
-_FIELD = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]*))\s*(,|$)')
+_FIELD = re.compile(r'(?:\s*"((?:[^"]|"")*)"\s*|([^",]*))(,|$)')
 
 
-def records(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """Part an input into its records.
+def read_records(name: str, text: str, read: Callable[[str], T]) -> list[T]:
+    """Read an input record by record.
 
     Args:
         name: The input, for errors.
         text: Its lines; those that are empty or begin with `#` say nothing.
+        read: Reads a record; its `MalformedError` says what is wrong with it.
 
-    Yields:
-        How to call a record in an error, which quotes it, and the record.
+    Returns:
+        What was read, in the order of the lines.
+
+    Raises:
+        UsageError: A record is malformed. It names the input and the line, and quotes the record.
     """
-    lines = text.splitlines()
+    found: list[T] = []
+    # Other characters that Python parts lines at can stand in a branch's name.
+    lines = re.split(r"\r\n|\r|\n", text)
     for number, line in enumerate(lines, 1):
         record = line.strip()
-        if record and not record.startswith("#"):
+        if not record or record.startswith("#"):
+            continue
+        try:
+            found.append(read(record))
+        except MalformedError as error:
             where = f", line {number}" if len(lines) > 1 else ""
-            yield f"Input `{name}`{where}: `{record}`", record
+            what = f"Input `{name}`{where}: `{record}` {error.problem}."
+            raise UsageError(what, error.allowed) from None
+    return found
 
 
 def fields(record: str) -> list[str]:

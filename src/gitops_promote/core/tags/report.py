@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gitops_promote.core.source import Source
-    from gitops_promote.core.tags.compute import Computed, Step
+    from gitops_promote.core.tags.compute import Computed, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,13 @@ class Tags:
     @property
     def references(self) -> list[str]:
         """Each image with each tag; without images the mere tags."""
-        names = self.computed.names
-        return [f"{image}:{name}" for image in self.images for name in names] or list(names)
+        tags = self.computed.tags
+        return [f"{image}:{tag}" for image in self.images for tag in tags] or list(tags)
 
     @property
     def warnings(self) -> list[str]:
         """What the user should look at."""
-        found = [
-            f"Input `tags`: `{step.rule.text}`: {note}."
-            for step in self.computed.steps
-            for note in step.rule.notes
-        ]
+        found = notes(self.computed)
         if not self.computed.version:
             found.append("No rule gave a tag on this run.")
         return found
@@ -47,8 +43,26 @@ class Tags:
     @property
     def mutable(self) -> str:
         """Why a promotion would refuse the version; empty where it wouldn't."""
-        computed = self.computed
-        return computed.moves or why_mutable(computed.version, self.source, ())
+        main = self.computed.main
+        if main is None or main.mutable is None:
+            return ""
+        return main.mutable or why_mutable(main.tag, self.source, ())
+
+
+def notes(computed: Computed) -> list[str]:
+    """What in the rules has no effect, or another one than it seems.
+
+    Args:
+        computed: What became of them.
+
+    Returns:
+        Sentences.
+    """
+    return [
+        f"Input `tags`: `{result.rule.text}`: {note}."
+        for result in computed.results
+        for note in result.rule.notes
+    ]
 
 
 def outputs(tags: Tags) -> dict[str, Any]:
@@ -60,7 +74,7 @@ def outputs(tags: Tags) -> dict[str, Any]:
     Returns:
         Values by the outputs' names, `json` left out.
     """
-    metadata = to_metadata(tags.references, tags.computed.names, tags.source, tags.now)
+    metadata = to_metadata(tags.references, tags.computed.tags, tags.source, tags.now)
     return {"version": tags.computed.version, **metadata}
 
 
@@ -92,8 +106,13 @@ def to_json(tags: Tags) -> str:
         JSON, keyed by the names of the outputs, with the `rules` and what became of them.
     """
     rules = [
-        {"rule": step.rule.text, "tag": step.tag, "reason": step.why, "mutable": step.moves}
-        for step in tags.computed.steps
+        {
+            "rule": result.rule.text,
+            "tag": result.tag,
+            "reason": result.why,
+            "mutable": result.mutable or "",
+        }
+        for result in tags.computed.results
     ]
     more = {"rules": rules, "mutable": tags.mutable, "warnings": tags.warnings}
     return json.dumps({**outputs(tags), **more}, ensure_ascii=False)
@@ -110,7 +129,7 @@ def to_markdown(tags: Tags) -> str:
     """
     version = tags.computed.version
     parts = [f"### Version {code(version)}" if version else "### No tag"]
-    rows = ["| Rule | Tag | Why |", "|---|---|---|", *map(_row, tags.computed.steps)]
+    rows = ["| Rule | Tag | Why |", "|---|---|---|", *map(_row, tags.computed.results)]
     if tags.computed.latest_why:
         latest = code(tags.computed.latest) if tags.computed.latest else "-"
         rows.append(f"| `flavor` | {latest} | {prose(tags.computed.latest_why)} |")
@@ -136,6 +155,6 @@ def refusal(tags: Tags) -> str:
     )
 
 
-def _row(step: Step) -> str:
-    tag = f"**{code(step.tag)}**" if step.tag else "-"
-    return f"| {code(step.rule.text)} | {tag} | {prose(step.why)} |"
+def _row(result: Result) -> str:
+    tag = f"**{code(result.tag)}**" if result.tag else "-"
+    return f"| {code(result.rule.text)} | {tag} | {prose(result.why)} |"

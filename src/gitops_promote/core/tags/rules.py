@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitops_promote.core.errors import MalformedError, UsageError
+from gitops_promote.core.errors import MalformedError
 from gitops_promote.core.tags.metadata import is_json
 from gitops_promote.core.tags.patterns import Pattern, parse_pattern
-from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, records
+from gitops_promote.core.tags.records import BOOLEANS, allowed, choice, fields, read_records
 from gitops_promote.core.tags.template import DATES, EMPTY, GLOBAL, Template, attribute_template
 
 _SEMVER = ("raw", "version", "major", "minor", "patch", "prerelease", "build")
@@ -43,6 +43,7 @@ TYPES = {
     "sha": _Type(100, ("format",)),
 }
 _ATTRIBUTES = tuple(dict.fromkeys(name for kind in TYPES.values() for name in kind.attributes))
+_ATTRIBUTES_OF_OTHERS = {*_ATTRIBUTES} - {"value"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,7 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     Raises:
         UsageError: A rule is malformed. It quotes the rule and names the attribute.
     """
-    rules = []
-    for place, record in records("tags", text):
-        try:
-            rules.append(_rule(record))
-        except MalformedError as error:
-            raise UsageError(f"{place} {error.problem}.", error.allowed) from None
-    return tuple(sorted(rules, key=lambda rule: -rule.priority))
+    return tuple(sorted(read_records("tags", text, _rule), key=lambda rule: -rule.priority))
 
 
 def default_rules(*, in_run: bool) -> tuple[Rule, ...]:
@@ -114,7 +109,14 @@ def _rule(record: str) -> Rule:
     values, notes = _attributes(record)
     kind = values.get("type", "raw")
     if kind not in TYPES:
-        raise MalformedError(f"has the unknown type `{kind}`", allowed("type", kind, TYPES))
+        listed = allowed("type", kind, TYPES)
+        if kind in _EVENTS:
+            listed = f"Did you mean `type=ref,event={kind}`? {listed}"
+        raise MalformedError(f"has the unknown type `{kind}`", listed)
+    if "type" not in values and "value" not in values and _ATTRIBUTES_OF_OTHERS & values.keys():
+        raise MalformedError("has no `type`", allowed("type", "", TYPES))
+    if record in TYPES:
+        notes.append(f"this is the tag `{record}`; the rule is written `type={record}`")
     for name in values:
         names = (*_COMMON, *TYPES[kind].attributes)
         if name not in names and name not in _ATTRIBUTES:

@@ -34,12 +34,15 @@ GLOBAL = (
 )
 
 # Of Handlebars' lexer: a text is quoted with either mark, a name has none of these characters.
-_QUOTED = r""""(?:\\"|[^"])*"|'(?:\\'|[^'])*'"""
+_QUOTED = r""""(?:\\"|[^"\\]|\\(?!"))*"|'(?:\\'|[^'\\]|\\(?!'))*'"""
 _NAME = r"[^\s!\"#%-,./;->@\[-^`{-~]+"
 _MUSTACHE = re.compile(
-    rf"\{{\{{(?P<start>~?)(?:(?P<raw>\{{)|!--(?P<comment>.*?)--(?=~?\}}\}})|!(?P<note>[^}}]*))?"
-    rf"(?P<body>(?:{_QUOTED}|(?!~?\}}\}}).)*)(?(raw)\}})(?P<end>~?)\}}\}}",
+    rf"\{{\{{(?P<start>~?)(?P<raw>\{{)?"
+    rf"(?P<body>(?:{_QUOTED}|(?!~?\}}\}})[^\"'])*)(?(raw)\}})(?P<end>~?)\}}\}}",
     re.DOTALL,
+)
+_COMMENT = re.compile(
+    r"\{\{(?P<start>~?)!(?:--(?:(?!--~?\}\}).)*--|(?!--)[^}]*)(?P<end>~?)\}\}", re.DOTALL
 )
 _PARTS = re.compile(
     rf"\s*(?:(?P<key>{_NAME})=)?(?:(?P<quoted>{_QUOTED})|(?P<path>{_NAME}(?:[./]{_NAME})*))(?=\s|$)"
@@ -145,14 +148,15 @@ def parse_template(text: str, names: Collection[str]) -> Template:
             _add(parts, literal + text[start:end], left=trim)
             position, trim = end, False
             continue
-        match = _MUSTACHE.match(text, start)
+        comment = _COMMENT.match(text, start)
+        match = comment or _MUSTACHE.match(text, start)
         if not match:
             raise MalformedError(
                 f"has an expression that isn't closed: `{text[start:]}`",
                 "Write it as `{{branch}}`, with two braces on each side.",
             )
         _add(parts, literal, left=trim, right=bool(match["start"]))
-        if match["comment"] is None and match["note"] is None:
+        if not comment:
             parts.append(_expression(match, names))
         position, trim = match.end(), bool(match["end"])
     _add(parts, text[position:], left=trim)

@@ -31,14 +31,14 @@ class NoTagError(Exception):
 class Found:
     """What a rule gives.
 
-    `origin` says what it was made of, and `moves` why another build gives the same; empty where
-    none does. `release` makes it count for `latest`.
+    `origin` says what it was made of, and `release` makes it count for `latest`. `mutable` is why
+    another build gives the same; None where none does, and empty where the rule doesn't tell.
     """
 
     value: str
     origin: str
     release: bool = False
-    moves: str = ""
+    mutable: str | None = ""
 
 
 def find(rule: Rule, context: Context) -> Found:
@@ -63,8 +63,10 @@ def _schedule(rule: Rule, context: Context) -> Found:
     if "schedule" not in event:
         started = f"`{event}`" if event else "no event"
         raise NoTagError(f"the run was started by {started}, not by a schedule")
-    moves = "" if rule.pattern.expressions else "each scheduled run takes it"
-    return Found(context.render(rule.pattern), "a scheduled run", moves=moves)
+    # A schedule is of a day, unlike a push.
+    dated = any(date.format and date.format.tells("day") for date in rule.pattern.expressions)
+    mutable = None if dated else "each scheduled run takes it"
+    return Found(context.render(rule.pattern), "a scheduled run", mutable=mutable)
 
 
 def _semver(rule: Rule, context: Context) -> Found:
@@ -77,42 +79,41 @@ def _pep440(rule: Rule, context: Context) -> Found:
 
 def _version(rule: Rule, context: Context, read: _Reader, wrong: str) -> Found:
     text, origin = _subject(rule, context)
+    rest = ""
     if rule.match:
         found = rule.match.find(text)
         if found and found[1] is not None:
-            text = found[1]
+            rest, text = rule.match.rest(text, 1), found[1]
         else:
-            wrong = f"{wrong}, and `match` doesn't match it"
+            origin = f"{origin} (which `match` doesn't match)"
     version = read(text.replace("/", "-"))
     if version is None and not rule.match:
-        app, version = _app_version(text, context.app_name, read)
-        if version is not None and app != context.app_name:
-            raise NoTagError(
-                f"{origin} is a version of `{app}`; if that is the app, name it in `app`"
-            )
+        version = _app_version(text, origin, context.version_app, read)
     if version is None:
         raise NoTagError(f"{origin} is {wrong}")
-    found_version = _written(rule, version, origin)
-    return replace(found_version, moves=found_version.moves or _moves(rule.value, context))
+    written = _written(rule, version, origin)
+    mutable = written.mutable or _cut_short(rest, origin) or _why_mutable(rule.value, context)
+    return replace(written, mutable=mutable or None)
 
 
-def _app_version(text: str, app: str, read: _Reader) -> tuple[str, Version | None]:
-    """Take a text for the version tag of an app: the app's name and the version.
-
-    The app that is asked for goes first; else the first mark with a version behind it decides.
-    """
-    found: tuple[str, Version | None] = ("", None)
+def _app_version(text: str, origin: str, app: str, read: _Reader) -> Version | None:
+    """Read the version tag of an app, such as `shop/v1.2.3`."""
+    other = ""
     for mark in re.finditer("[/@-]", text):
         version = read(text[mark.end() :].replace("/", "-"))
         name = text[: mark.start()]
         if version is None or not name:
             continue
         # `services/shop/v1.2.3` is of `services/shop`, which `shop` is short for.
-        if app in {name, name.rpartition("/")[2]}:
-            return app, version
-        if not found[0]:
-            found = name, version
-    return found
+        if app and app in {name, name.rpartition("/")[2]}:
+            return version
+        other = other or name
+    if other:
+        raise NoTagError(
+            f"{origin} is a version of `{other}`: if that is the app, name it in `app`; else take "
+            f"the version out by `match={other}.(.*)`"
+        )
+    return None
 
 
 def _written(rule: Rule, version: Version, origin: str) -> Found:
@@ -123,12 +124,14 @@ def _written(rule: Rule, version: Version, origin: str) -> Found:
     if version.is_prerelease:
         # Nobody is to get a pre-release by `1.2` or `1`, so the whole version is written.
         raw = names == {"raw"} and len(rule.pattern.parts) == 1
-        whole = names == {"version"} and len(rule.pattern.parts) == 1
-        note = "" if raw or whole else "; of a pre-release the whole version is written"
+        as_asked = raw or (names == {"version"} and len(rule.pattern.parts) == 1)
+        note = "" if as_asked else "; of a pre-release the whole version is written"
         return Found(version.fields["raw" if raw else "version"], origin + note)
-    whole = bool(names & {"raw", "version"}) or {"major", "minor", "patch"} <= names
-    moves = "" if whole else "each release of it takes it"
-    return Found(rule.pattern.render(value), origin, release=True, moves=moves)
+    # By PEP 440 a version can have more than three numbers, and what comes before and after them.
+    is_plain = re.fullmatch(r"\d+(\.\d+){0,2}", version.fields["version"])
+    whole = names & {"raw", "version"} or (is_plain and {"major", "minor", "patch"} <= names)
+    mutable = "" if whole else "each release of it takes it"
+    return Found(rule.pattern.render(value), origin, release=True, mutable=mutable)
 
 
 def _match(rule: Rule, context: Context) -> Found:
@@ -139,11 +142,17 @@ def _match(rule: Rule, context: Context) -> Found:
     value = groups[rule.group] if rule.group < len(groups) else None
     if value is None:
         raise NoTagError(f"`pattern` matches {origin}, but has no group {rule.group} there")
-    # `2.0` of `v2.0.8` is that of `v2.0.9`, too.
-    rest = text.rpartition(value)[2] if value else ""
-    part = f"it is a part of {origin} that another one can have, too"
-    moves = part if re.search(r"\d", rest) else _moves(rule.value, context)
-    return Found(value, f"from {origin}", release=True, moves=moves)
+    rest = rule.search.rest(text, rule.group) if rule.search else ""
+    mutable = _cut_short(rest, origin) or _why_mutable(rule.value, context)
+    return Found(value, f"from {origin}", release=True, mutable=mutable)
+
+
+def _cut_short(rest: str, origin: str) -> str:
+    """Why a part of a git tag is mutable, by what of the tag comes after it."""
+    # `2.0` of `v2.0.8` is that of `v2.0.9`, too, and `1.2.3` of `v1.2.3-beta` that of `v1.2.3`.
+    if re.search(r"\d|alpha|beta|rc|pre|dev|snapshot", rest, re.IGNORECASE):
+        return f"it is a part of {origin} that another one can have, too"
+    return ""
 
 
 def _edge(rule: Rule, context: Context) -> Found:
@@ -155,7 +164,7 @@ def _edge(rule: Rule, context: Context) -> Found:
         raise NoTagError("the default branch isn't known here; name it in `branch`")
     if branch != source.branch:
         raise NoTagError(f"the branch is `{source.branch}`, not `{branch}`")
-    return Found("edge", f"the branch `{branch}`", moves=f"each build of `{branch}` takes it")
+    return Found("edge", f"the branch `{branch}`", mutable=f"each build of `{branch}` takes it")
 
 
 def _of_ref(rule: Rule, context: Context) -> Found:
@@ -167,20 +176,22 @@ def _of_ref(rule: Rule, context: Context) -> Found:
     }[rule.event]
     if not name:
         raise NoTagError(f"{_ref(source)} is no {kind}")
-    moves = "" if rule.event == "tag" else f"each build of the {kind} takes it"
-    return Found(name, f"the {kind} `{name}`", release=rule.event == "tag", moves=moves)
+    mutable = "" if rule.event == "tag" else f"each build of the {kind} takes it"
+    return Found(name, f"the {kind} `{name}`", release=rule.event == "tag", mutable=mutable)
 
 
 def _raw(rule: Rule, context: Context) -> Found:
     origin = "its expressions filled in" if rule.value.names else "as it is written"
-    return Found(context.render(rule.value), origin, moves=_moves(rule.value, context))
+    mutable = None if context.is_unique(rule.value) else _why_mutable(rule.value, context)
+    return Found(context.render(rule.value), origin, mutable=mutable)
 
 
 def _sha(rule: Rule, context: Context) -> Found:
     commit = context.source.commit
     if not commit:
         raise NoTagError("no commit is known")
-    return Found(context.short_commit if rule.format == "short" else commit, "the commit")
+    short = context.short_commit if rule.format == "short" else commit
+    return Found(short, "the commit", mutable=None)
 
 
 _FINDERS = {
@@ -195,15 +206,15 @@ _FINDERS = {
 }
 
 
-def _moves(value: Template, context: Context) -> str:
+def _why_mutable(value: Template, context: Context) -> str:
     """Why another build has the same value; nothing is said of one without expressions."""
-    if context.is_unique(value):
+    if not value.names or context.is_unique(value):
         return ""
     if value.names & {"branch", "base_ref"}:
         return "each build of the branch takes it"
     if value.names & {"date", "commit_date"}:
-        return "another build of the same day or hour takes it"
-    return ""
+        return "another build can have the same date"
+    return "nothing in it is of one build alone"
 
 
 def _subject(rule: Rule, context: Context) -> tuple[str, str]:

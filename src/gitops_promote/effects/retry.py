@@ -1,0 +1,54 @@
+"""Another try of what failed in a way that may pass, after a pause."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from gitops_promote.core.errors import MovedHeadError, RetryableError
+
+#: How often a server that can't be reached, or fails, is tried in all. A branch that others moved
+#: doesn't count: there the server works, and each time somebody got ahead.
+TRIES = 4
+#: Seconds after which no other try begins.
+PATIENCE = 60.0
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 5.0
+
+_Result = TypeVar("_Result")
+
+
+def retry(
+    action: Callable[[], _Result], tell: Callable[[RetryableError, float], None] | None = None
+) -> _Result:
+    """Do something, and again where it fails in a way that may pass.
+
+    Args:
+        action: What to do. It starts anew each time.
+        tell: Gets what failed, and for how many seconds is waited; called before each pause.
+
+    Returns:
+        What the action gives.
+
+    Raises:
+        RetryableError: The last try's, after `TRIES` failures or where `PATIENCE` is over.
+        PromoteError: The action's, at once where it is no `RetryableError`.
+    """
+    deadline = time.monotonic() + PATIENCE
+    failures, usual = 0, _FIRST_PAUSE
+    while True:
+        try:
+            return action()
+        except RetryableError as error:
+            failures += not isinstance(error, MovedHeadError)
+            # Half to one and a half of a pause that doubles, so that rivals part.
+            pause = usual * random.uniform(0.5, 1.5)  # noqa: S311
+            if failures == TRIES or time.monotonic() + pause > deadline:
+                raise
+            if tell:
+                tell(error, pause)
+            time.sleep(pause)
+            usual = min(2 * usual, _LONGEST_PAUSE)
