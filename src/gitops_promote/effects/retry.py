@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -43,9 +42,11 @@ def retry(
         try:
             return action()
         except RetryableError as error:
+            from random import uniform  # noqa: PLC0415  (slow to import, rarely needed)
+
             failures += not isinstance(error, MovedHeadError)
             # Half to one and a half of a pause that doubles, so that rivals part.
-            pause = usual * random.uniform(0.5, 1.5)  # noqa: S311
+            pause = usual * uniform(0.5, 1.5)  # noqa: S311
             if failures == TRIES or time.monotonic() + pause > deadline:
                 raise
             if tell:
