@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +26,8 @@ Found = tuple[Any, ...] | None
         (r"/\d/g", "1.2.3", ("1", "2", "3")),
         (r"/(\d)/g", "a", None),
         ("/|a/g", "a", ("", "")),
+        (r"/\d/y", "a1", None),
+        (r"/\d/gy", "12a3", ("1", "2")),
         ("/a/b/", "a/b", ("a/b",)),
         ("/a", "/a", ("/a",)),
         ("a(b)?", "a", ("a", None)),
@@ -53,8 +53,11 @@ Found = tuple[Any, ...] | None
         (r"/\u{1F680}/u", "\U0001f680", ("\U0001f680",)),
         ("/^.$/u", "\U0001f680", ("\U0001f680",)),
         ("\U0001f680", "a\U0001f680", ("\U0001f680",)),
+        ("^.$", "\U0001f680", None),
+        ("^..", "\U0001f680", ("\U0001f680",)),
         ("(?<=v)1", "v1", ("1",)),
         (r"\/", "/", ("/",)),
+        ("/s/i", "\u017f", None),
     ],
 )
 def test_what_a_pattern_finds(pattern: str, text: str, found: Found) -> None:
@@ -68,40 +71,67 @@ def test_slashes_are_read_where_they_are_meant() -> None:
 
 def test_groups_are_counted() -> None:
     assert parse_pattern(r"(a)(?:b)(?<c>c)\(", slashes=False).groups == 2
+    assert parse_pattern(r"([a(]?)(\(?)", slashes=False).groups == 2
 
 
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ("(", "Unbalanced parenthesis"),
-        ("a)", "Unbalanced parenthesis"),
-        ("[a", "Unbalanced bracket"),
-        ("*a", "Invalid atom character"),
-        ("a*+", "Invalid atom character"),
-        ("a{2,1}", "Invalid quantifier"),
-        ("[b-a]", "reversed"),
-        (r"/\-/u", "Invalid character escape"),
-        ("(?i)a", "Invalid group modifier"),
-        ("(?P<a>b)", "Invalid group modifier"),
-        (r"\u{61}", "without the flag `u`"),
+        ("(", "isn't closed"),
+        ("a)", "too many"),
+        ("[a", "an end too early"),
+        ("*a", "nothing to repeat"),
+        ("a*+", "nothing to repeat"),
+        ("a{2}{3}", "nothing to repeat"),
+        ("a{2,1}", "before its start"),
+        ("a{1,99999999999}", "too large"),
+        ("[b-a]", "before its start"),
+        (r"\A1\Z", r"`\\A`"),
+        (r"\p{L}", r"`\\p`"),
+        (r"[\01]", r"`\\0`"),
+        (r"/\ud83d/u", "surrogate"),
+        (r"/\-/u", r"`\\-`"),
+        (r"/[\w-a]/u", "range"),
+        ("/a}/u", "escaped"),
+        (r"/\B/u", r"`\\B`"),
+        (r"\u{61}", "`.u.61.` before"),
+        ("(?i)a", "unknown kind"),
+        ("(?P<a>b)", "unknown kind"),
+        ("(?>a)", "unknown kind"),
+        ("(?#a)", "unknown kind"),
+        ("(?<a>b)(?<a>c)", "two groups"),
+        (r"\1(a)", "no such group"),
+        (r"(a\1)", "no such group"),
+        (r"\k<a>", "no such group"),
+        (r"/(a)\1/i", "flag `i`"),
+        ("/é/i", "outside of ASCII"),
+        ("/[é]/i", "outside of ASCII"),
+        ("/k/iu", "`i` and `u`"),
+        ("/a/v", "flag `v`"),
+        ("(?<=a*)b", "fixed-width"),
+        ("(?<=(a))b", "group inside"),
+        ("(?!(a))b", "group inside"),
+        ("(?=a)*b", "assertion"),
+        ("(a*)*", "match nothing"),
+        ("(a|(b))+", "without one of its groups"),
+        ("(a)+?", "lazy"),
+        ("(" * 5000 + ")" * 5000, "recursion"),
         ("/a/ii", "each of them once"),
         ("/a/x", "`x`"),
-        ("/a/v", "`v`"),
-        ("/a/y", "`y`"),
     ],
 )
 def test_what_is_refused(pattern: str, why: str) -> None:
-    with pytest.raises(MalformedError, match=why) as caught:
+    with pytest.raises(MalformedError, match=why):
         parse_pattern(pattern, slashes=True)
 
-    assert f"`{pattern}`" in caught.value.problem
 
+def test_what_stands_behind_a_part() -> None:
+    pattern = parse_pattern(r"/v(\d)\.(x)?/", slashes=True)
 
-def test_without_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "regress", None)
-
-    with pytest.raises(MalformedError, match="this platform has no engine"):
-        parse_pattern("v", slashes=False)
+    assert pattern.rest("\U0001f680v1.2.1", 1) == ".2.1"
+    assert pattern.rest("v1.2", 0) == "2"
+    assert pattern.rest("v1.2", 2) == ""
+    assert parse_pattern(r"/\d/g", slashes=True).rest("1.2.3", 1) == ".3"
 
 
 ATOMS = [
@@ -149,11 +179,13 @@ def bodies(atoms: list[str]) -> st.SearchStrategy[str]:
     return st.recursive(st.sampled_from(atoms), more, max_leaves=8)
 
 
-FLAGS = st.lists(st.sampled_from("gimsud"), max_size=2, unique=True).map("".join)
+FLAGS = st.lists(st.sampled_from("gimsuyd"), max_size=2, unique=True).map("".join)
 PATTERNS = (
     bodies(SIMPLE) | bodies(ATOMS) | st.builds("/{}/{}".format, bodies([*ATOMS, *SIMPLE]), FLAGS)
 )
-TEXTS = st.text("aabbc", max_size=7) | st.text("abcA1-/ \n\r\u2028\u00a0év_{,3}k")
+TEXTS = st.text("aabbc", max_size=7) | st.text(
+    "abcA1-/ \n\r\u2028\u00a0é\u017f\u212a\U0001f680v_{,3}k"
+)
 CASES = st.tuples(PATTERNS, st.booleans(), st.lists(TEXTS, min_size=8, max_size=8))
 
 
@@ -162,7 +194,7 @@ def test_patterns_find_what_javascript_finds(
     record_property: Callable[[str, object], None],
 ) -> None:
     cases = generated(CASES, 6 * EXAMPLES)
-    compared = 0
+    compared = refused = 0
 
     answers = oracle([["match", *case] for case in cases])
 
@@ -170,15 +202,13 @@ def test_patterns_find_what_javascript_finds(
         try:
             pattern = parse_pattern(text, slashes=slashes)
         except MalformedError:
-            assert answer == "error" or r"\u{" in text, text
-            continue
-        if answer == "error":
-            # The engine lets an assertion be repeated, which changes nothing, and JavaScript
-            # doesn't.
-            assert re.search(r"\\[bB][*+?{]", text), text
+            refused += answer != "error"
             continue
         found = [pattern.find(one) for one in texts]
         assert [one and list(one) for one in found] == answer, text
         compared += 1
-    assert compared > len(cases) / 2
-    record_property("figure", f"patterns: {compared} find in 8 texts each what JavaScript finds")
+    assert compared > refused
+    record_property(
+        "figure",
+        f"patterns: {compared} find in 8 texts each what JavaScript finds, {refused} more refused",
+    )
