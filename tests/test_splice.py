@@ -166,8 +166,10 @@ def known_reason(document: Document, scalar: Scalar, error: PromoteError) -> str
     mappings = [node for node in nodes_of(document.roots) if isinstance(node, Mapping)]
     if any(name is scalar for node in mappings for name, _ in node.pairs):
         return "a key"
-    if scalar.start == scalar.end and any(root is scalar for root in document.roots):
-        return "a document of nothing, perhaps behind a comment"
+    line = document.text[: scalar.start].rpartition("\n")[2]
+    is_document = any(root is scalar for root in document.roots)
+    if is_document and scalar.start == scalar.end and line.startswith("#"):
+        return "a document of nothing, whose place is a comment's end"
     return ""
 
 

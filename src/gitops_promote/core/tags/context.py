@@ -94,8 +94,8 @@ class Context:
             "tag": source.tag,
             "sha": self.short_commit,
             "base_ref": source.base_ref,
-            "is_default_branch": _boolean(self._is_default_branch),
-            "is_not_default_branch": _boolean(not self._is_default_branch),
+            "is_default_branch": str(self._is_default_branch).lower(),
+            "is_not_default_branch": str(not self._is_default_branch).lower(),
             "run_id": source.run_id,
             "run_number": source.run_number,
             "run_attempt": source.run_attempt,
@@ -117,7 +117,3 @@ class Context:
             return False
         on_it = bool(source.branch) and source.branch == source.default_branch
         return on_it or bool(_DEFAULT_BRANCH_EVENTS.search(source.event))
-
-
-def _boolean(value: bool) -> str:  # noqa: FBT001
-    return "true" if value else "false"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import MalformedError
+from gitops_promote.core.near import nearest
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -271,8 +272,6 @@ def _date(name: str, text: str, arguments: list[_Argument], *, escaped: bool) ->
 
 
 def _hint(name: str, names: Collection[str]) -> str:
-    from gitops_promote.core.near import nearest  # noqa: PLC0415  (rarely needed)
-
     near = nearest(name, names)
     return f"Did you mean `{{{{{near}}}}}`? " if near else ""
 
