@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,4 +41,6 @@ def test_public_functions_are_documented(file: Path) -> None:
     for function in public_functions(ast.parse(file.read_text("utf-8")).body):
         text = (ast.get_docstring(function) or "").replace("Yields:", "Returns:")
         assert text, function.name
+        if re.match(r"As `(\w+\.)?\w+` says", text):
+            continue  # one of several that keep one promise, which is documented where it is made
         assert [name for name in sections(function) if name not in text] == [], function.name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError, UsageError
-from gitops_promote.effects.git import ConfigRepository, Credentials, Head, resolve_url
+from gitops_promote.effects.git import Credentials, GitRepository, Head, resolve_url
 from gitops_promote.effects.git_errors import GitError, Place, explain
 from gitops_promote.effects.remote import parse_url
 from gitops_promote.effects.retry import PATIENCE, TRIES, retry
@@ -73,12 +73,12 @@ def promote(
     files: Mapping[str, bytes] | None = None,
 ) -> str:
     """Fetch, commit and push, as a promotion does, and return the commit."""
-    with ConfigRepository(url, credentials or Credentials(), environ) as repository:
+    with GitRepository(url, credentials or Credentials(), environ) as repository:
         head = repository.fetch(branch)
         assert repository.snapshot(head.commit).read("README.md") == FILES["README.md"]
         new = files or {"apps/shop/values.yaml": b"tag: 2\r\n"}
         commit = repository.commit(head.commit, new, "Promote shop", AUTHOR, COMMITTER, when=1)
-        repository.push(commit, head)
+        repository.send(commit, head)
     return commit
 
 
@@ -221,7 +221,7 @@ def test_the_callers_own_ssh_is_kept(
 
 def test_the_default_branch_and_others(bare: Path, environ: dict[str, str]) -> None:
     other = commit_files(bare, {"README.md": b"other"}, "release/1")
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         assert repository.fetch("") == Head("main", head_of(bare))
         assert repository.fetch("release/1") == Head("release/1", other)
         moved = commit_files(bare, {"README.md": b"moved"})
@@ -239,7 +239,7 @@ def test_snapshot_tells_what_is_where(bare: Path, environ: dict[str, str]) -> No
     modes = {"run": "100755", "link": "120000", "module": "160000"}
     others = {"run": b"#!/bin/sh\n", "link": b"README.md", "module": pointed, "empty": b""}
     commit_files(bare, {**files, **others}, modes=modes)
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         snapshot = repository.snapshot(repository.fetch("").commit)
         assert snapshot.kind("") == "folder"
         assert snapshot.kind("apps/shop") == "folder"
@@ -300,7 +300,7 @@ def test_a_commit_touches_nothing_else(bare: Path, environ: dict[str, str]) -> N
 def test_a_commit_is_the_same_for_the_same(bare: Path, environ: dict[str, str]) -> None:
     made = set()
     for _ in range(2):
-        with ConfigRepository(str(bare), Credentials(), environ) as repository:
+        with GitRepository(str(bare), Credentials(), environ) as repository:
             head = repository.fetch("")
             files = {"b": b"1", "a": b"2"}
             made.add(repository.commit(head.commit, files, "M\n", AUTHOR, COMMITTER, when=9))
@@ -317,7 +317,7 @@ def test_a_commit_is_the_same_for_the_same(bare: Path, environ: dict[str, str]) 
 )
 def test_a_commit_stays_in_its_tree(bare: Path, environ: dict[str, str], path: str) -> None:
     commit_files(bare, {"link": b"apps"}, modes={"link": "120000"})
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("")
         with pytest.raises(ValueError, match="is "):
             repository.commit(head.commit, {path: b""}, "M", AUTHOR, COMMITTER)
@@ -327,18 +327,18 @@ def test_a_commit_stays_in_its_tree(bare: Path, environ: dict[str, str], path: s
 
 
 def test_a_moved_branch_loses_nothing(bare: Path, environ: dict[str, str]) -> None:
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("")
         mine = repository.commit(head.commit, {"mine": b"1"}, "Mine", AUTHOR, COMMITTER)
         theirs = commit_files(bare, {"theirs": b"1"})
         with pytest.raises(MovedHeadError, match=r"Branch main of .* moved"):
-            repository.push(mine, head)
+            repository.send(mine, head)
         assert head_of(bare) == theirs
 
         again = repository.fetch(head.branch)
         assert again == Head("main", theirs)
         mine = repository.commit(again.commit, {"mine": b"1"}, "Mine", AUTHOR, COMMITTER)
-        repository.push(mine, again)
+        repository.send(mine, again)
     assert file_of(bare, "mine") == file_of(bare, "theirs") == b"1"
 
 
@@ -359,12 +359,12 @@ def test_a_branch_that_moves_during_the_push(bare: Path, environ: dict[str, str]
 def test_an_answer_lost_on_its_way_is_no_failure(bare: Path, environ: dict[str, str]) -> None:
     with (
         GitHttpServer(bare.parent.parent) as server,
-        ConfigRepository(f"{server.url}/acme/deploy.git", Credentials(), environ) as repository,
+        GitRepository(f"{server.url}/acme/deploy.git", Credentials(), environ) as repository,
     ):
         head = repository.fetch("")
         commit = repository.commit(head.commit, {"a": b"1"}, "M", AUTHOR, COMMITTER)
         server.faults[len(server.requests) + 1] = "drop-after"
-        repository.push(commit, head)
+        repository.send(commit, head)
     assert head_of(bare) == commit
 
 
@@ -455,22 +455,22 @@ def test_a_connection_that_breaks(bare: Path, environ: dict[str, str], number: i
 def test_a_server_that_hangs(bare: Path, environ: dict[str, str]) -> None:
     add_hook(bare, "pre-receive", "sleep 60\n")
     started = time.monotonic()
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("")
         commit = repository.commit(head.commit, {"a": b"1"}, "M", AUTHOR, COMMITTER)
         repository._timeout = 1
         with pytest.raises(RetryableError, match="took over 1 seconds"):
-            repository.push(commit, head)
+            repository.send(commit, head)
     assert time.monotonic() - started < 10
 
 
 def test_a_server_that_hangs_when_it_has_the_commit(bare: Path, environ: dict[str, str]) -> None:
     add_hook(bare, "post-receive", "sleep 60\n")
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("")
         commit = repository.commit(head.commit, {"a": b"1"}, "M", AUTHOR, COMMITTER)
         repository._timeout = 2
-        repository.push(commit, head)
+        repository.send(commit, head)
     assert head_of(bare) == commit
 
 
@@ -490,7 +490,7 @@ def test_a_tag_is_no_branch(bare: Path, environ: dict[str, str]) -> None:
 
 def test_a_branch_that_goes_away(bare: Path, environ: dict[str, str]) -> None:
     commit_files(bare, FILES, "other")
-    with ConfigRepository(str(bare), Credentials(), environ) as repository:
+    with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("other")
         git("--git-dir", bare, "update-ref", "-d", "refs/heads/other")
         with pytest.raises(PromoteError, match="has no branch other"):
@@ -769,7 +769,7 @@ def test_no_process_shows_the_key(
 
 
 def test_the_key_is_for_this_user_only(bare: Path, environ: dict[str, str], tmp_path: Path) -> None:
-    with ConfigRepository(str(bare), Credentials(ssh_key="k" * 20), environ):
+    with GitRepository(str(bare), Credentials(ssh_key="k" * 20), environ):
         (folder,) = (tmp_path / "temporary").iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / "ssh-key").stat().st_mode & 0o777 == 0o600

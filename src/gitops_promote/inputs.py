@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Image, check_repository, parse_image
-from gitops_promote.core.message import check_template
+from gitops_promote.core.placeholders import PLACEHOLDERS, fill
 from gitops_promote.core.tags.metadata import Built, is_json, parse_json
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def load(environ: Mapping[str, str]) -> Inputs:
     lists = {item.name: _items(item, values[item.name]) for item in INPUTS if item.many}
     _require(lists["images"], "images", "Name the image to promote, such as `ghcr.io/acme/shop`.")
     _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
-    check_template(values["commit-message"])
+    fill(values["commit-message"], dict.fromkeys(PLACEHOLDERS, ""), "commit-message")
     built = {
         name: parse_json(name, values[name]) for name in ("images", "tags") if is_json(values[name])
     }

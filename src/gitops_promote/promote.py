@@ -13,8 +13,9 @@ from gitops_promote.core.source import Source
 from gitops_promote.core.tags.mutable import refuse_mutable
 from gitops_promote.core.targets import parse_target
 from gitops_promote.effects.ci import GITHUB, identities, read_source
+from gitops_promote.effects.config_repository import ConfigRepository, Head, NewCommit
 from gitops_promote.effects.console import Console
-from gitops_promote.effects.git import ConfigRepository, Credentials, Head, resolve_url
+from gitops_promote.effects.git import Credentials, GitRepository, resolve_url
 from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX, Identity, Inputs
 
@@ -46,7 +47,7 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
     use_ssh = bool(inputs.ssh_key)
     url = resolve_url(inputs.config_repository, server, source.repository, ssh=use_ssh)
-    with ConfigRepository(url, _credentials(inputs, environ, server), environ) as repository:
+    with GitRepository(url, _credentials(inputs, environ, server), environ) as repository:
         delivery = _Delivery(repository, request, author, committer, console, inputs.config_ref)
         head, plan, commit = delivery.run(write=write)
     return Outcome(
@@ -93,11 +94,8 @@ class _Delivery:
         plan = make_plan(self.repository.snapshot(head.commit), self.request)
         if not (write and plan.files):
             return head, plan, ""
-        commit = self.repository.commit(
-            head.commit, plan.files, plan.message, self.author, self.committer
-        )
-        self.repository.push(commit, head)
-        return head, plan, commit
+        new = NewCommit(plan.files, plan.message, self.author, self.committer)
+        return head, plan, self.repository.push(head, new)
 
 
 def _request(

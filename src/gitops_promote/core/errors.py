@@ -54,7 +54,17 @@ class MalformedError(Exception):
 
 
 class RetryableError(PromoteError):
-    """A failure that may pass: planning again on a fresh head, or waiting, can succeed."""
+    """A failure that may pass: planning again on a fresh head, or waiting, can succeed.
+
+    Args:
+        what: As for `PromoteError`.
+        fix: As for `PromoteError`.
+        wait: For how many seconds the server asks to be left alone; 0 where it doesn't say.
+    """
+
+    def __init__(self, what: str, fix: str = "", *, wait: float = 0) -> None:
+        self.wait = wait
+        super().__init__(what, fix)
 
 
 class MovedHeadError(RetryableError):

@@ -11,7 +11,7 @@ from gitops_promote.core.change import Change
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image
 from gitops_promote.core.markdown import code, escape, fenced, prose
-from gitops_promote.core.message import common_version
+from gitops_promote.core.placeholders import common_version
 from gitops_promote.core.plan import Plan
 
 #: GitHub takes 1 MiB of summary and of an output. A diff of more bytes than this is cut, ...

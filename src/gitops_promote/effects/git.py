@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
+from gitops_promote.effects.config_repository import Head, NewCommit
 from gitops_promote.effects.git_errors import GitError
 from gitops_promote.effects.git_objects import Entry, Objects, Tree, parse_entries
 from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
@@ -23,19 +23,11 @@ if TYPE_CHECKING:
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.inputs import Identity
 
-__all__ = ["ConfigRepository", "Credentials", "Head", "resolve_url"]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A branch and the commit it stood at when it was fetched."""
-
-    branch: str
-    commit: str
+__all__ = ["Credentials", "GitRepository", "Head", "resolve_url"]
 
 
 @final
-class ConfigRepository(PrivateRepository):
+class GitRepository(PrivateRepository):
     """A config repository, opened for the time of a `with` block.
 
     What is fetched, and the private key, live in a temporary folder that only this user can read
@@ -52,7 +44,7 @@ class ConfigRepository(PrivateRepository):
         PromoteError: The token may not be sent to this URL, or there is no git.
     """
 
-    def __enter__(self) -> ConfigRepository:
+    def __enter__(self) -> GitRepository:
         self._open()
         command = (self._git, f"--git-dir={FOLDER}", "cat-file", "--batch")
         self._objects = Objects(command, self._folder, self._environment)
@@ -159,23 +151,49 @@ class ConfigRepository(PrivateRepository):
             raise self._explain(failure, "") from None
         return answer.strip()
 
-    def push(self, commit: str, head: Head) -> None:
-        """Push a commit to its branch, as a plain fast-forward.
+    def push(self, head: Head, new: NewCommit) -> str:
+        """As `ConfigRepository.push` says; a plain fast-forward."""
+        commit = self.commit(head.commit, new.files, new.message, new.author, new.committer)
+        self.send(commit, head)
+        return commit
+
+    def reset(self, branch: Head, base: Head, new: NewCommit) -> str:
+        """As `ConfigRepository.reset` says; the one push here that may go back."""
+        commit = self.commit(base.commit, new.files, new.message, new.author, new.committer)
+        self.send(f"+{commit}", branch, f"--force-with-lease={branch.branch}:{branch.commit}")
+        return commit
+
+    def delete(self, branch: Head) -> None:
+        """As `ConfigRepository.delete` says."""
+        try:
+            self.send("", branch, f"--force-with-lease={branch.branch}:{branch.commit}")
+        except PromoteError:
+            if branch.branch in self._branches():
+                raise
+
+    def signer(self, committer: Identity) -> Identity:
+        """As `ConfigRepository.signer` says: whom git names."""
+        return committer
+
+    def send(self, commit: str, head: Head, *options: str) -> None:
+        """Push a commit to its branch.
 
         Args:
-            commit: What `commit` returned.
+            commit: What `commit` returned. Behind a `+` it need be no fast-forward; empty, the
+                branch is deleted.
             head: The branch, as fetched.
+            *options: Further options of git-push(1).
 
         Raises:
             MovedHeadError: Another commit came first; nothing was changed.
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: The push was refused: by protection, a hook, or for lack of access.
         """
-        options = ["--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"]
-        options += ["--recurse-submodules=no"]
-        target = f"refs/heads/{head.branch}"
+        usual = ["--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"]
+        usual += ["--recurse-submodules=no"]
+        target = f"{commit}:refs/heads/{head.branch}"
         try:
-            self._run("push", *options, "--", self._remote.url, f"{commit}:{target}")
+            self._run("push", *usual, *options, "--", self._remote.url, target)
         except (GitError, RetryableError) as failure:
             error: PromoteError
             if isinstance(failure, GitError):
@@ -216,7 +234,7 @@ class ConfigRepository(PrivateRepository):
 
     def _arrived(self, commit: str, head: Head) -> bool:
         with suppress(GitError, RetryableError):
-            return self._branches().get(head.branch) == commit
+            return self._branches().get(head.branch, "") == commit.removeprefix("+")
         return False
 
     def _no_branch(self, branch: str) -> PromoteError:

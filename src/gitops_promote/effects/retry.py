@@ -46,7 +46,7 @@ def retry(
 
             failures += not isinstance(error, MovedHeadError)
             # Half to one and a half of a pause that doubles, so that rivals part.
-            pause = usual * uniform(0.5, 1.5)  # noqa: S311
+            pause = max(error.wait, usual) * uniform(0.5, 1.5)  # noqa: S311
             if failures == TRIES or time.monotonic() + pause > deadline:
                 raise
             if tell:

@@ -1,0 +1,131 @@
+"""What a promotion needs of a config repository, however it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gitops_promote.core.snapshot import Snapshot
+    from gitops_promote.inputs import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A branch and the commit it stood at when it was fetched."""
+
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit to make: the new content by path, and what it says of itself.
+
+    A file keeps its mode; a new one gets 100644.
+    """
+
+    files: Mapping[str, bytes]
+    message: str
+    author: Identity
+    committer: Identity
+
+
+class ConfigRepository(Protocol):
+    """A config repository, opened for the time of a `with` block.
+
+    Nothing here merges, rebases or waits: who is too late gets a `MovedHeadError` and plans again.
+    """
+
+    def fetch(self, branch: str) -> Head:
+        """Find the newest commit of a branch.
+
+        Args:
+            branch: Its name. Empty: the default branch of the repository.
+
+        Returns:
+            The branch and its commit.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: The repository or branch does not exist, or access is refused.
+        """
+        ...
+
+    def snapshot(self, commit: str) -> Snapshot:
+        """Open the tree of a commit.
+
+        Args:
+            commit: Its id, as `fetch` gave it.
+
+        Returns:
+            The tree; it can be read until the `with` block ends.
+
+        Raises:
+            PromoteError: There is no such commit here, or it can't be read this way.
+        """
+        ...
+
+    def push(self, head: Head, new: NewCommit) -> str:
+        """Put a commit on top of a branch.
+
+        Args:
+            head: The branch, as fetched.
+            new: The commit.
+
+        Returns:
+            The id of the new commit.
+
+        Raises:
+            MovedHeadError: Another commit came first; nothing was changed.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: The push was refused: by protection, a hook, or for lack of access.
+        """
+        ...
+
+    def reset(self, branch: Head, base: Head, new: NewCommit) -> str:
+        """Make a branch of our own hold the base and one commit on it, whatever it held.
+
+        Args:
+            branch: The branch and the commit that it must still hold; empty where there must be
+                no such branch yet.
+            base: The base, as fetched.
+            new: The commit.
+
+        Returns:
+            The id of the new commit.
+
+        Raises:
+            MovedHeadError: The branch holds something else by now; nothing of it was changed.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        ...
+
+    def delete(self, branch: Head) -> None:
+        """Delete a branch of our own.
+
+        Args:
+            branch: The branch, and the commit that it must still hold. One that is gone is fine.
+
+        Raises:
+            MovedHeadError: The branch holds something else by now, and stays.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        ...
+
+    def signer(self, committer: Identity) -> Identity:
+        """Whom a `Signed-off-by` of a commit made here must name.
+
+        Args:
+            committer: The committer that is asked for.
+
+        Returns:
+            Who will stand in the commit.
+
+        Raises:
+            PromoteError: It can't be found out.
+        """
+        ...
