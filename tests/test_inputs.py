@@ -31,6 +31,29 @@ def test_what_is_not_given_has_its_default() -> None:
     assert (inputs.author, inputs.committer) == (None, None)
 
 
+def test_what_a_pull_request_is_like() -> None:
+    wanted = read(
+        labels="prod,urgent",
+        reviewers="@octocat\nrenovate[bot]",
+        team_reviewers="@acme/platform",
+        milestone="7",
+        auto_merge="squash",
+        delete_branch="false",
+    ).pull_request
+
+    assert wanted.labels == ("prod", "urgent")
+    assert wanted.reviewers == ("octocat", "renovate[bot]")
+    assert wanted.team_reviewers == ("platform",)
+    assert (wanted.milestone, wanted.auto_merge) == (7, "squash")
+    assert (wanted.draft, wanted.delete_branch) == (False, False)
+
+
+@pytest.mark.parametrize("name", ["author", "committer", "ssh_key"])
+def test_the_api_takes_nothing_that_only_git_does(name: str) -> None:
+    with pytest.raises(UsageError, match="Input `commit-via` is `api`, which takes no"):
+        read(commit_via="api", **{name: "Ann <ann@example.com>"})
+
+
 def test_an_input_of_blanks_is_not_given() -> None:
     blanks = {item.name.replace("-", "_"): " \n " for item in INPUTS if item.name not in NEEDED}
 
@@ -51,7 +74,18 @@ def test_lists_are_one_item_a_line() -> None:
         ("images", "", r"Input `images` \(`--images`\) is missing"),
         ("target", "\n", r"Input `target` \(`--target`\) is missing"),
         ("images", "a:1\na:2", "names `a` 2 times"),
-        ("promotion_mode", "pull-request", "Input `promotion-mode` is `pull-request`"),
+        ("promotion_mode", "merge", "Input `promotion-mode` is `merge`"),
+        ("commit_via", "svn", "Input `commit-via` is `svn`"),
+        ("title", "Deploy {what}", "Input `title` has the placeholder `{what}`"),
+        ("body", "{tables}", "Input `body` has the placeholder `{tables}`"),
+        ("branch", "deploy/{version}", "Input `branch` has the placeholder `{version}`"),
+        ("reviewers", "octo cat", "Input `reviewers` has `octo cat`"),
+        ("assignees", "a@example.com", "Input `assignees`"),
+        ("team_reviewers", "acme/", "Input `team-reviewers`"),
+        ("milestone", "v1", "Input `milestone` is `v1`"),
+        ("milestone", "0", "Input `milestone` is `0`"),
+        ("auto_merge", "true", "Input `auto-merge` is `true`"),
+        ("gates", "Scan", "Input `gates`"),
         ("signoff", "yes", "Input `signoff` is `yes`"),
         ("environment", "../prod", "Input `environment`"),
         ("environment", "a#b", "Input `environment`"),

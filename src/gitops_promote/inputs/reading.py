@@ -1,0 +1,278 @@
+"""Reading the inputs from the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gitops_promote.core.branch import BRANCH_PLACEHOLDERS, is_branch
+from gitops_promote.core.errors import UsageError
+from gitops_promote.core.gates import parse_gates
+from gitops_promote.core.images import Image, check_repository, parse_image
+from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS, fill
+from gitops_promote.core.tags.metadata import Built, is_json, parse_json
+from gitops_promote.inputs.definition import INPUTS, TAGS_INPUTS, Input
+from gitops_promote.inputs.values import Identity, Inputs, PullRequestInputs, TagsInputs
+
+if TYPE_CHECKING:
+    from gitops_promote.core.tags.flavor import Flavor
+    from gitops_promote.core.tags.rules import Rule
+
+
+def load(environ: Mapping[str, str]) -> Inputs:
+    """Read and check the inputs.
+
+    Args:
+        environ: Environment variables; those of the inputs are named by `Input.variable`. An
+            empty one counts as not given, as an action's unset input is.
+
+    Returns:
+        The inputs, typed.
+
+    Raises:
+        UsageError: A required input is missing, or one has a form that is not allowed.
+    """
+    values = {item.name: _value(item, environ) for item in INPUTS}
+    lists = {item.name: _items(item, values[item.name]) for item in INPUTS if item.many}
+    _require(lists["images"], "images", "Name the image to promote, such as `ghcr.io/acme/shop`.")
+    _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
+    for name in ("commit-message", "title"):
+        fill(values[name], dict.fromkeys(PLACEHOLDERS, ""), name)
+    built = {
+        name: parse_json(name, values[name]) for name in ("images", "tags") if is_json(values[name])
+    }
+    images = _built_images(built["images"]) if "images" in built else _images(lists["images"])
+    unused = _unused(images, values)
+    if "tags" in built:
+        images = tuple(image.with_default_tag(built["tags"].version) for image in images)
+        values = {**values, "tags": ""}
+    app = _plain_name("app", values["app"])
+    return Inputs(
+        images=images,
+        tags=_tags_inputs(values, tuple(image.deployed_name for image in images), app, environ),
+        mutable={found.version: found.mutable for found in built.values()},
+        warnings=unused,
+        app=app,
+        config_repository=values["config-repository"].strip(),
+        config_ref=_branch("config-ref", values["config-ref"].strip()),
+        environments=tuple(_plain_name("environment", name) for name in lists["environment"]),
+        targets=tuple(lists["target"]),
+        promotion_mode=values["promotion-mode"],
+        commit_via=_commit_via(values),
+        commit_message=values["commit-message"].strip(),
+        author=_identity("author", values["author"]),
+        committer=_identity("committer", values["committer"]),
+        signoff=values["signoff"] == "true",
+        pull_request=_pull_request(values, lists),
+        allow_mutable_tag=values["allow-mutable-tag"] == "true",
+        token=values["token"].strip(),
+        ssh_key=values["ssh-key"],
+        ssh_known_hosts=values["ssh-known-hosts"],
+    )
+
+
+def load_tags(environ: Mapping[str, str]) -> TagsInputs:
+    """Read and check the inputs of the step that computes tags alone.
+
+    Args:
+        environ: As for `load`.
+
+    Returns:
+        The inputs, typed.
+
+    Raises:
+        UsageError: An input has a form that is not allowed.
+    """
+    from gitops_promote.core.tags.names import parse_names  # noqa: PLC0415  (start-up time)
+
+    values = {item.name: _value(item, environ) for item in TAGS_INPUTS}
+    app = _plain_name("app", values["app"])
+    return _tags_inputs(values, parse_names(values["images"]), app, environ)
+
+
+def _tags_inputs(
+    values: Mapping[str, str], images: tuple[str, ...], app: str, environ: Mapping[str, str]
+) -> TagsInputs:
+    return TagsInputs(
+        images=images,
+        rules=_rules(values["tags"]),
+        flavor=_flavor(values["flavor"]),
+        app=app,
+        commit_digits=_commit_digits(environ),
+    )
+
+
+def _pull_request(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> PullRequestInputs:
+    known = {**dict.fromkeys(PLACEHOLDERS, ""), **dict.fromkeys(SECTIONS, "")}
+    fill(values["body"], known, "body")
+    fill(values["branch"], dict.fromkeys(BRANCH_PLACEHOLDERS, ""), "branch")
+    return PullRequestInputs(
+        branch=values["branch"].strip(),
+        title=values["title"].strip(),
+        body=values["body"].strip(),
+        labels=tuple(lists["labels"]),
+        assignees=_logins("assignees", lists["assignees"]),
+        reviewers=_logins("reviewers", lists["reviewers"]),
+        team_reviewers=_teams(lists["team-reviewers"]),
+        milestone=_milestone(values["milestone"].strip()),
+        draft=values["draft"] == "true",
+        delete_branch=values["delete-branch"] == "true",
+        auto_merge=values["auto-merge"].replace("false", ""),
+        gates=parse_gates(lists["gates"]),
+    )
+
+
+def _logins(name: str, items: list[str]) -> tuple[str, ...]:
+    logins = [item.removeprefix("@") for item in items]
+    for login in logins:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\[bot\])?", login):
+            raise UsageError(
+                f"Input `{name}` has `{login}`, which is nobody's login.",
+                "Name people by their logins, such as `octocat`.",
+            )
+    return tuple(logins)
+
+
+def _teams(items: list[str]) -> tuple[str, ...]:
+    # A team is often written with its organisation, which is always the repository's own.
+    slugs = [item.removeprefix("@").rpartition("/")[2] for item in items]
+    return _logins("team-reviewers", slugs)
+
+
+def _milestone(text: str) -> int:
+    if text and not (re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII)):
+        raise UsageError(
+            f"Input `milestone` is `{text}`.",
+            "Give the milestone's number, which is in its URL: `…/milestone/7`.",
+        )
+    return int(text or 0)
+
+
+def _commit_via(values: Mapping[str, str]) -> str:
+    given = [name for name in ("author", "committer", "ssh-key") if values[name].strip()]
+    if values["commit-via"] == "api" and given:
+        raise UsageError(
+            f"Input `commit-via` is `api`, which takes no `{given[0]}`: GitHub makes the commit, "
+            "in the name of the token's owner.",
+            f"Leave `{given[0]}` out, or set `commit-via` to `git`.",
+        )
+    return values["commit-via"]
+
+
+def _rules(text: str) -> tuple[Rule, ...]:
+    if not text:
+        return ()
+    from gitops_promote.core.tags.rules import parse_rules  # noqa: PLC0415  (start-up time)
+
+    return parse_rules(text)
+
+
+def _flavor(text: str) -> Flavor | None:
+    if not text:
+        return None
+    from gitops_promote.core.tags.flavor import parse_flavor  # noqa: PLC0415  (start-up time)
+
+    return parse_flavor(text)
+
+
+def _commit_digits(environ: Mapping[str, str]) -> int:
+    name = "DOCKER_METADATA_SHORT_SHA_LENGTH"
+    text = environ.get(name, "").strip()
+    if text and not (re.fullmatch(r"\d{1,3}", text, re.ASCII) and int(text) >= 4):
+        raise UsageError(
+            f"The environment variable {name} is `{text}`.",
+            "It must be the number of a commit's digits in a tag, at least 4, such as 12.",
+        )
+    return int(text or 0)
+
+
+def _built_images(built: Built) -> tuple[Image, ...]:
+    if not built.images:
+        raise UsageError(
+            "Input `images` holds the JSON output of a step that named no image.",
+            "Name the image in `images`, and paste the output into `tags` instead.",
+        )
+    for name in built.images:
+        check_repository(name, "Input `images` has, in its JSON, the name")
+    return tuple(Image(name, tag=built.version) for name in built.images)
+
+
+def _unused(images: tuple[Image, ...], values: Mapping[str, str]) -> tuple[str, ...]:
+    given = [name for name in ("tags", "flavor") if values[name].strip()]
+    if not given or any(image.tag is None and image.digest is None for image in images):
+        return ()
+    names = " and ".join(f"`{name}`" for name in given)
+    return (f"Nothing needs {names}: each item of `images` has a tag or a digest.",)
+
+
+def _value(item: Input, environ: Mapping[str, str]) -> str:
+    value = environ.get(item.variable, "")
+    if not value.strip():
+        return item.default
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        # What Python makes of bytes that are no text; no value is shown, it may be a secret.
+        raise UsageError(f"Input `{item.name}` is not UTF-8 text.", "Encode it as UTF-8.")
+    if item.choices:
+        value = value.strip()
+        if value not in item.choices:
+            allowed = " or ".join(f"`{choice}`" for choice in item.choices)
+            raise UsageError(f"Input `{item.name}` is `{value}`.", f"It must be {allowed}.")
+    return value
+
+
+def _items(item: Input, value: str) -> list[str]:
+    parts = re.split(r"[\n,]" if item.commas else r"\n", value)
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def _require(items: list[str], name: str, fix: str) -> None:
+    if not items:
+        raise UsageError(f"Input `{name}` (`--{name}`) is missing.", fix)
+
+
+def _images(items: list[str]) -> tuple[Image, ...]:
+    if "null" in items:
+        # What `toJSON` makes of an output that is not there.
+        raise UsageError("Input `images` is `null`.", "Look at the step whose output it takes.")
+    images = [parse_image(item) for item in items]
+    names = [image.name for image in images]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"Input `images` names `{name}` {names.count(name)} times.",
+                "Name each image once.",
+            )
+    return tuple(images)
+
+
+def _plain_name(name: str, value: str) -> str:
+    value = value.strip()
+    if value and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/ -]*", value):
+        raise UsageError(
+            f"Input `{name}` has the name `{value}`.",
+            "Use letters, digits, spaces, `_`, `.`, `-` and `/`, and start with a letter or digit.",
+        )
+    return value
+
+
+def _branch(name: str, value: str) -> str:
+    branch = value.removeprefix("refs/heads/")
+    if branch and not is_branch(branch):
+        raise UsageError(
+            f"Input `{name}` is `{value}`, which is no branch's name.",
+            "Name a branch, such as `main`; empty, it is the repository's default branch.",
+        )
+    return branch
+
+
+def _identity(name: str, value: str) -> Identity | None:
+    if not value.strip():
+        return None
+    match = re.fullmatch(r"\s*([^<>\x00-\x1f]*[^<>\s\x00-\x1f])\s*<([^<>\s]+@[^<>\s]+)>\s*", value)
+    if not match:
+        raise UsageError(
+            f"Input `{name}` is `{value.strip()}`, which git can't take for a person.",
+            "Write it as `Name <email@example.com>`.",
+        )
+    return Identity(match[1], match[2])
