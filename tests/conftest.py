@@ -65,6 +65,17 @@ def oracle(tool: Callable[[str], str]) -> Callable[[list[list[Any]]], list[Any]]
     return ask
 
 
+@pytest.fixture(scope="session")
+def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a runner checks out, as the working tree has it."""
+    folder = tmp_path_factory.mktemp("action")
+    shutil.copy(ROOT / "action.yml", folder)
+    for name in ("action", "src", "tags"):
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    return folder
+
+
 def generated(strategy: SearchStrategy[T], count: int) -> list[T]:
     """Draw values at once where judging them one by one would start a process each."""
     found = []

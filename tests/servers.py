@@ -115,6 +115,92 @@ class Request:
     authorized: bool
 
 
+class GitHandler(BaseHTTPRequestHandler):
+    """What every handler of requests to a server of repositories here needs."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self.serve()
+
+    def do_POST(self) -> None:
+        self.serve()
+
+    def do_PATCH(self) -> None:
+        self.serve()
+
+    def do_PUT(self) -> None:
+        self.serve()
+
+    def do_DELETE(self) -> None:
+        self.serve()
+
+    def serve(self) -> None:
+        """Answer a request, whatever its method."""
+        raise NotImplementedError
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: tests read `requests`."""
+
+    def read_body(self) -> bytes:
+        """The body of the request."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def run_backend(
+        self, root: Path, path: str, body: bytes, user: str, *, old: bool = False
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Let `git http-backend` answer the request, for the repositories of `root`.
+
+        `path` is the request's, with its query; an `old` server knows the first protocol only.
+        """
+        path, _, query = path.partition("?")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_PROJECT_ROOT": str(root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "REMOTE_ADDR": "127.0.0.1",
+            "REMOTE_USER": user,
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": "" if old else self.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(
+            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
+        )
+        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        lines = (line.split(": ", 1) for line in head.decode().splitlines())
+        headers = {line[0]: line[1] for line in lines if len(line) == 2}
+        return int(headers.pop("Status", "200").split()[0]), headers, answer
+
+    def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send an answer."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def drop(self) -> None:
+        """End the connection without an answer."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
 @final
 @dataclass
 class GitHttpServer:
@@ -161,21 +247,11 @@ class GitHttpServer:
         return self.tokens.get(token)
 
 
-class _GitHandler(BaseHTTPRequestHandler):
+class _GitHandler(GitHandler):
     git: GitHttpServer
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: tests read `requests`."""
-
-    def _serve(self) -> None:
-        body = self._body()
+    def serve(self) -> None:
+        body = self.read_body()
         authorization = self.headers.get("Authorization", "")
         number = len(self.git.requests)
         self.git.requests.append(Request(self.command, self.path, bool(authorization)))
@@ -184,7 +260,7 @@ class _GitHandler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self._answer(fault, {}, b"")
         elif fault == "drop":
-            self._drop()
+            self.drop()
         elif self.git.redirect:
             self._answer(301, {"Location": self.git.redirect + self.path}, b"")
         elif not access:
@@ -193,60 +269,16 @@ class _GitHandler(BaseHTTPRequestHandler):
             words = b"Write access to repository not granted.\n"
             self._answer(403, {"Content-Type": "text/plain"}, words)
         else:
-            status, headers, answer = self._backend(body, access)
+            user = access if self.git.tokens else ""
+            result = self.run_backend(self.git.root, self.path, body, user, old=self.git.old)
             if fault == "drop-after":
-                self._drop()
+                self.drop()
             else:
-                self._answer(status, headers, answer)
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
-
-    def _backend(self, body: bytes, access: Access) -> tuple[int, dict[str, str], bytes]:
-        path, _, query = self.path.partition("?")
-        environment = {
-            "PATH": os.environ["PATH"],
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_PROJECT_ROOT": str(self.git.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(body)),
-            "REMOTE_ADDR": "127.0.0.1",
-            "REMOTE_USER": access if self.git.tokens else "",
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": "" if self.git.old else self.headers.get("Git-Protocol", ""),
-        }
-        done = subprocess.run(
-            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
-        )
-        head, _, answer = done.stdout.partition(b"\r\n\r\n")
-        lines = (line.split(": ", 1) for line in head.decode().splitlines())
-        headers = {line[0]: line[1] for line in lines if len(line) == 2}
-        return int(headers.pop("Status", "200").split()[0]), headers, answer
+                self._answer(*result)
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
         self.git.sent += len(body)
-        self.wfile.write(body)
-
-    def _drop(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        self.answer(status, headers, body)
 
 
 @final
