@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from gitops_promote.core.errors import PromoteError
 
 if TYPE_CHECKING:
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.inputs import Identity
+
+
+class UnsuitedError(PromoteError):
+    """This way of reaching the repository can't do it; another one may. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +135,30 @@ class ConfigRepository(Protocol):
             PromoteError: It can't be found out.
         """
         ...
+
+
+def no_branch(repository: str, branch: str, names: Sequence[str], count: int) -> PromoteError:
+    """Say that a repository lacks a branch, and which ones it has.
+
+    Args:
+        repository: The repository, as the user knows it.
+        branch: The branch that isn't there.
+        names: Its branches, sorted; where they are very many the first.
+        count: How many it has.
+
+    Returns:
+        The error to raise.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
+
+    if not names:
+        return PromoteError(
+            f"{repository} is empty: it has no commit yet.", "Push a first commit to it."
+        )
+    near = get_close_matches(branch, names, n=10, cutoff=0.5)
+    listed = list(dict.fromkeys([*near, *names]))[:10]
+    rest = f" and {count - len(listed)} more" if count > len(listed) else ""
+    return PromoteError(
+        f"{repository} has no branch {branch}.",
+        f"Name one of these in `config-ref`: {', '.join(listed)}{rest}.",
+    )

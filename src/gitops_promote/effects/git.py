@@ -6,24 +6,35 @@ checkout nor their hooks, filters and line-ending settings have a part in it.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
-from gitops_promote.effects.config_repository import Head, NewCommit
+from gitops_promote.core.proposal import BranchCommit, Proposal
+from gitops_promote.effects.config_repository import Head, NewCommit, no_branch
 from gitops_promote.effects.git_errors import GitError
-from gitops_promote.effects.git_objects import Entry, Objects, Tree, parse_entries
+from gitops_promote.effects.git_objects import (
+    Entry,
+    Objects,
+    Tree,
+    check_writable,
+    parse_entries,
+)
 from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
 from gitops_promote.effects.remote import Credentials, resolve_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.inputs import Identity
 
 __all__ = ["Credentials", "GitRepository", "Head", "resolve_url"]
+
+#: So many commits of a pull request's branch are looked at: ours, and merges of the base.
+_DEPTH = 5
 
 
 @final
@@ -132,7 +143,7 @@ class GitRepository(PrivateRepository):
         """
         tree = self._tree(parent)
         for path in files:
-            _check_writable(tree, path)
+            check_writable(tree, path)
         date = f"{int(time.time()) if when is None else when} +0000"
         text = (message.strip("\n") + "\n").encode("utf-8", "surrogateescape")
         stream = [
@@ -170,6 +181,36 @@ class GitRepository(PrivateRepository):
         except PromoteError:
             if branch.branch in self._branches():
                 raise
+
+    def proposal(self, branch: str, base: Head) -> Proposal:
+        """Find what stands for review on a branch, where no host has pull requests to ask for.
+
+        Args:
+            branch: The branch's name.
+            base: The branch that it is to be merged into, as fetched.
+
+        Returns:
+            The branch; of its commits the newest that is no merge, and the merges behind it.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: Access is refused.
+        """
+        try:
+            if branch not in self._branches():
+                return Proposal(branch)
+            name = f"refs/heads/{branch}"
+            options = ["--quiet", "--no-tags", f"--depth={_DEPTH}"]
+            self._run("fetch", *options, "--", self._remote.url, f"+{name}:{name}")
+            form = "--format=%x00%H%x00%an%x00%ce%x00%P%x00%B"
+            options = ["--first-parent", f"--max-count={_DEPTH}", form]
+            listing = self._run("rev-list", *options, name, f"^{base.commit}", "--")
+        except GitError as failure:
+            raise self._explain(failure, branch) from None
+        commit = self._objects.find(name)
+        commits = list(_branch_commits(listing))
+        own = next((n for n, one in enumerate(commits, 1) if not one.is_merge), len(commits))
+        return Proposal(branch, commit, tuple(commits[:own]))
 
     def signer(self, committer: Identity) -> Identity:
         """As `ConfigRepository.signer` says: whom git names."""
@@ -238,24 +279,11 @@ class GitRepository(PrivateRepository):
         return False
 
     def _no_branch(self, branch: str) -> PromoteError:
-        import difflib  # noqa: PLC0415 - only here, as it is slow to import
-
         try:
             branches = sorted(self._branches())
         except GitError as failure:
             return self._explain(failure, branch)
-        if not branches:
-            return PromoteError(
-                f"{self._remote.url} is empty: it has no commit yet.", "Push a first commit to it."
-            )
-        near = difflib.get_close_matches(branch, branches, n=10, cutoff=0.5)
-        names = list(dict.fromkeys(near + branches))
-        rest = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        listed = ", ".join(names[:10]) + rest
-        return PromoteError(
-            f"{self._remote.url} has no branch {branch}.",
-            f"Name one of these in `config-ref`: {listed}.",
-        )
+        return no_branch(self._remote.url, branch, branches, len(branches))
 
     def _tree(self, commit: str) -> dict[str, Entry]:
         if commit not in self._trees:
@@ -267,16 +295,13 @@ class GitRepository(PrivateRepository):
         return self._trees[commit]
 
 
-def _check_writable(tree: Mapping[str, Entry], path: str) -> None:
-    parts = path.split("/")
-    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or "\0" in path:
-        raise ValueError(f"{path!r} is no path of a file in a git tree")
-    for end in range(1, len(parts)):
-        above = tree.get("/".join(parts[:end]))
-        if above and above.kind != "folder":
-            raise ValueError(f"{path!r} is below a {above.kind}")
-    if path in tree and tree[path].kind != "file":
-        raise ValueError(f"{path!r} is a {tree[path].kind}")
+def _branch_commits(listing: str) -> Iterator[BranchCommit]:
+    fields = listing.split("\0")[1:]
+    for start in range(0, len(fields) - 4, 5):
+        commit, author, committer, parents, rest = fields[start : start + 5]
+        # The line that git-rev-list(1) puts before the next commit's format is no message.
+        message = re.sub(r"\ncommit [0-9a-f]+\n\Z", "\n", rest)
+        yield BranchCommit(commit, message, author, committer, is_merge=" " in parents)
 
 
 def _data(content: bytes) -> bytes:

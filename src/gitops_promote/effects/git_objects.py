@@ -44,6 +44,27 @@ def parse_entries(listing: str) -> Iterator[tuple[str, Entry]]:
         yield path, Entry(mode, name)
 
 
+def check_writable(tree: Mapping[str, Entry], path: str) -> None:
+    """Refuse a path that a commit can't put a file at.
+
+    Args:
+        tree: What the commit's parent has, by path.
+        path: The path.
+
+    Raises:
+        ValueError: It leaves the tree, or a symlink, folder or submodule stands there.
+    """
+    parts = path.split("/")
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or "\0" in path:
+        raise ValueError(f"{path!r} is no path of a file in a git tree")
+    for end in range(1, len(parts)):
+        above = tree.get("/".join(parts[:end]))
+        if above and above.kind != "folder":
+            raise ValueError(f"{path!r} is below a {above.kind}")
+    if path in tree and tree[path].kind != "file":
+        raise ValueError(f"{path!r} is a {tree[path].kind}")
+
+
 class Objects:
     """Objects of a repository, by one `git cat-file --batch` for all of them.
 

@@ -11,8 +11,10 @@ from gitops_promote.core.errors import MovedHeadError, RetryableError
 #: How often a server that can't be reached, or fails, is tried in all. A branch that others moved
 #: doesn't count: there the server works, and each time somebody got ahead.
 TRIES = 4
-#: Seconds after which no other try begins.
+#: Seconds after which no other try begins, those not counted that a server asked to wait.
 PATIENCE = 60.0
+#: Seconds that are waited in all because a server asks to: five minutes of a job that is paid for.
+LONGEST_WAIT = 300.0
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
@@ -25,6 +27,8 @@ def retry(
 ) -> _Result:
     """Do something, and again where it fails in a way that may pass.
 
+    A server that asks to be left alone is left alone for at least as long.
+
     Args:
         action: What to do. It starts anew each time.
         tell: Gets what failed, and for how many seconds is waited; called before each pause.
@@ -33,11 +37,12 @@ def retry(
         What the action gives.
 
     Raises:
-        RetryableError: The last try's, after `TRIES` failures or where `PATIENCE` is over.
+        RetryableError: The last try's: after `TRIES` failures, where `PATIENCE` is over, or at once
+            where the server asks to wait for longer than what is left of `LONGEST_WAIT`.
         PromoteError: The action's, at once where it is no `RetryableError`.
     """
     deadline = time.monotonic() + PATIENCE
-    failures, usual = 0, _FIRST_PAUSE
+    failures, usual, waited = 0, _FIRST_PAUSE, 0.0
     while True:
         try:
             return action()
@@ -46,8 +51,14 @@ def retry(
 
             failures += not isinstance(error, MovedHeadError)
             # Half to one and a half of a pause that doubles, so that rivals part.
-            pause = max(error.wait, usual) * uniform(0.5, 1.5)  # noqa: S311
-            if failures == TRIES or time.monotonic() + pause > deadline:
+            pause = usual * uniform(0.5, 1.5)  # noqa: S311
+            if error.wait:
+                # And a tenth, as all who were sent away would come back at the same moment.
+                pause += error.wait * uniform(1, 1.1)  # noqa: S311
+                waited += pause
+                deadline += pause
+            late = time.monotonic() + pause > deadline or waited > LONGEST_WAIT
+            if failures == TRIES or late:
                 raise
             if tell:
                 tell(error, pause)

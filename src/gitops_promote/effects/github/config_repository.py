@@ -1,0 +1,414 @@
+"""The config repository through GitHub's API: no clone, and commits that GitHub signs."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from typing import TYPE_CHECKING, Any, final
+
+from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
+from gitops_promote.effects.config_repository import Head, UnsuitedError, no_branch
+from gitops_promote.effects.git_objects import check_writable
+from gitops_promote.effects.github.errors import GitHubError
+from gitops_promote.effects.github.objects import (
+    ApiTree,
+    Contents,
+    object_id,
+    refuse_other_bytes,
+    tree_with,
+)
+from gitops_promote.effects.retry import retry
+from gitops_promote.inputs import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gitops_promote.core.snapshot import Snapshot
+    from gitops_promote.effects.config_repository import NewCommit
+    from gitops_promote.effects.git_objects import Entry
+    from gitops_promote.effects.github.client import GitHub
+
+#: Bytes of a request. GitHub publishes no bound for GraphQL. Of REST it is known to refuse 50 MB,
+#: and to give up on less than that while it is busy; git has no such trouble.
+MOST_BYTES = 20 * 1024 * 1024
+
+#: Follows the branch's name in that of the one where a commit that replaces it is made.
+STAGING = "--next"
+
+_FETCH = """
+query($owner: String!, $name: String!, $ref: String!, $named: Boolean!) {
+  repository(owner: $owner, name: $name) {
+    id
+    nameWithOwner
+    defaultBranchRef @skip(if: $named) { ...branch }
+    ref(qualifiedName: $ref) @include(if: $named) { ...branch }
+  }
+}
+fragment branch on Ref { name target { oid ... on Commit { tree { oid } } } }
+"""
+_BRANCHES = """
+query($owner: String!, $name: String!) {
+  repository(owner: $owner, name: $name) {
+    refs(refPrefix: "refs/heads/", first: 100) { totalCount nodes { name } }
+  }
+}
+"""
+_REFS = """
+query($owner: String!, $name: String!, $first: String!, $second: String!) {
+  repository(owner: $owner, name: $name) {
+    id
+    first: ref(qualifiedName: $first) { target { oid } }
+    second: ref(qualifiedName: $second) { target { oid } }
+  }
+}
+"""
+_HISTORY = """
+query($owner: String!, $name: String!, $ref: String!) {
+  repository(owner: $owner, name: $name) {
+    ref(qualifiedName: $ref) {
+      target {
+        ... on Commit {
+          history(first: 50) {
+            nodes { oid message tree { oid } parents(first: 2) { nodes { oid } } }
+          }
+        }
+      }
+    }
+  }
+}
+"""
+_COMMIT = """
+mutation($commit: CreateCommitOnBranchInput!) {
+  createCommitOnBranch(input: $commit) { commit { oid } }
+}
+"""
+_UPDATE = """
+mutation($refs: UpdateRefsInput!) {
+  updateRefs(input: $refs) { clientMutationId }
+}
+"""
+_UPDATE_AND_COMMIT = """
+mutation($refs: UpdateRefsInput!, $commit: CreateCommitOnBranchInput!) {
+  updateRefs(input: $refs) { clientMutationId }
+  createCommitOnBranch(input: $commit) { commit { oid } }
+}
+"""
+_VIEWER = "query { viewer { login name databaseId } }"
+
+#: What a server of an older version says of a field or type that it lacks.
+_UNKNOWN = frozenset({"undefinedField", "undefinedType", "variableRequiresValidType"})
+#: What no state of the branch explains.
+_FINAL = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES", "BRANCH_PROTECTION_RULE_VIOLATION"})
+
+
+@final
+class ApiRepository:
+    """A config repository on GitHub, opened for the time of a `with` block.
+
+    A commit's author and committer are not ours to choose: GitHub names the token's owner as the
+    author and itself as the committer, and signs, which is what shows the commit as verified.
+
+    Args:
+        github: The API.
+        name: The repository, `owner/name`.
+    """
+
+    def __init__(self, github: GitHub, name: str) -> None:
+        self.name = name
+        self._github = github
+        self._names = dict(zip(("owner", "name"), name.split("/", 1), strict=True))
+
+    def __enter__(self) -> ApiRepository:
+        self._contents = Contents(self._github, self.name)
+        self._tree_ids: dict[str, str] = {}
+        self._trees: dict[str, dict[str, Entry]] = {}
+        self._id = ""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        del self._contents
+
+    def fetch(self, branch: str) -> Head:
+        """As `ConfigRepository.fetch` says."""
+        variables = {"ref": f"refs/heads/{branch}", "named": bool(branch)}
+        found = self._query(_FETCH, variables, f"read {self.name}")
+        known = str(found["nameWithOwner"])
+        if known.lower() != self.name.lower():
+            raise PromoteError(
+                f"{self.name} was renamed or moved: it is {known} now.",
+                "Give its new name in `config-repository`.",
+            )
+        self._id = str(found["id"])
+        ref = found["ref" if branch else "defaultBranchRef"]
+        if not ref:
+            raise self._no_branch(branch)
+        commit = object_id(ref["target"]["oid"])
+        if tree := ref["target"].get("tree"):
+            self._tree_ids[commit] = object_id(tree["oid"])
+        return Head(branch or str(ref["name"]), commit)
+
+    def snapshot(self, commit: str) -> Snapshot:
+        """As `ConfigRepository.snapshot` says; one request for the tree, and files on demand."""
+        return ApiTree(self._tree(commit), self._contents)
+
+    def push(self, head: Head, new: NewCommit) -> str:
+        """As `ConfigRepository.push` says.
+
+        Raises:
+            UnsuitedError: It is too much for the API, or a file's mode is none that it writes.
+        """
+        variables = {"commit": self._commit(head.branch, head.commit, new)}
+        try:
+            data = self._mutate(_COMMIT, variables, f"commit to {head.branch} of {self.name}")
+        except PromoteError as error:
+            return self._after(error, head, head.commit, new)
+        return _new_commit(data)
+
+    def reset(self, branch: Head, base: Head, new: NewCommit) -> str:
+        """As `ConfigRepository.reset` says.
+
+        The API commits to branches alone. So where the branch holds something else than the base,
+        the commit is made on a second one, and takes the first one's place in one step with the
+        end of the second. A run that is killed may leave the second behind: the next one goes on
+        with it, and `delete` deletes it too.
+
+        Raises:
+            UnsuitedError: As for `push`, or the server is too old to move two branches at once.
+        """
+        doing = f"set branch {branch.branch} of {self.name}"
+        try:
+            if branch.commit in ("", base.commit):
+                return self._begin(branch, base, new, doing)
+            return self._replace(branch, base, new, doing)
+        except PromoteError as error:
+            return self._after(error, branch, base.commit, new)
+
+    def delete(self, branch: Head) -> None:
+        """As `ConfigRepository.delete` says."""
+        held = self._refs(branch.branch)
+        if held[branch.branch] not in ("", branch.commit):
+            raise _moved(branch.branch, self.name)
+        updates = [_update(name, commit, "") for name, commit in held.items() if commit]
+        if not updates:
+            return
+        try:
+            variables = {"refs": self._updates(updates)}
+            self._mutate(_UPDATE, variables, f"delete branch {branch.branch} of {self.name}")
+        except PromoteError as error:
+            if isinstance(error, UnsuitedError) or _is_final(error):
+                raise
+            now = self._refs_after(error, branch.branch)
+            if not now[branch.branch]:
+                return
+            raise (_moved(branch.branch, self.name) if now != held else error) from None
+
+    def signer(self, committer: Identity) -> Identity:  # noqa: ARG002  (GitHub takes none)
+        """As `ConfigRepository.signer` says: the token's owner.
+
+        The address is the one that GitHub forms for those who keep theirs private ("Setting your
+        commit email address").
+        """
+        data = self._github.graphql(_VIEWER, {}, "read who the token's owner is")
+        viewer = data["viewer"]
+        login, number = str(viewer["login"]), int(viewer["databaseId"] or 0)
+        host = re.sub(r":\d+$", "", self._github.host)
+        address = f"{number}+{login}" if number else login
+        return Identity(str(viewer["name"] or login), f"{address}@users.noreply.{host}")
+
+    def _begin(self, branch: Head, base: Head, new: NewCommit, doing: str) -> str:
+        """Commit to a branch that is at the base, or is brought there in the same request."""
+        if branch.commit:
+            made = {"commit": self._commit(branch.branch, base.commit, new)}
+            return _new_commit(self._mutate(_COMMIT, made, doing))
+        update = _update(branch.branch, _none(base.commit), base.commit)
+        return self._update_and_commit(branch, update, branch.branch, new, doing)
+
+    def _update_and_commit(
+        self, branch: Head, update: Mapping[str, Any], target: str, new: NewCommit, doing: str
+    ) -> str:
+        """Bring `target` to where `update` says, and commit to it."""
+        base = str(update["afterOid"])
+        commit = {"commit": self._commit(target, base, new)}
+        try:
+            both = {"refs": self._updates([update]), **commit}
+            return _new_commit(self._mutate(_UPDATE_AND_COMMIT, both, doing))
+        except GitHubError as error:
+            # Where it is at the base now, nothing was committed: the second half of the request
+            # may have known the branches from before the first.
+            if _is_final(error) or self._refs_after(error, branch.branch)[target] != base:
+                raise
+        return _new_commit(self._mutate(_COMMIT, commit, doing))
+
+    def _replace(self, branch: Head, base: Head, new: NewCommit, doing: str) -> str:
+        staging = branch.branch + STAGING
+        update = _update(staging, None, base.commit)
+        commit = self._update_and_commit(branch, update, staging, new, doing)
+        updates = [_update(branch.branch, branch.commit, commit), _update(staging, commit, "")]
+        try:
+            self._mutate(_UPDATE, {"refs": self._updates(updates)}, doing)
+        except GitHubError as error:
+            # A rival takes over the second branch as a later run would.
+            if not _is_final(error) and self._refs_after(error, branch.branch)[staging] != commit:
+                raise _moved(branch.branch, self.name) from None
+            raise
+        return commit
+
+    def _after(self, error: PromoteError, branch: Head, parent: str, new: NewCommit) -> str:
+        """Look whether a commit is there in spite of an error, and else say what the error means.
+
+        Where only the answer was lost, the commit is in place; a proxy may even have sent the
+        request again, and found the branch moved. It is known by its parent, its message and its
+        whole tree.
+
+        Returns:
+            The id of the commit.
+
+        Raises:
+            PromoteError: It isn't there, and why.
+        """
+        limited = isinstance(error, RetryableError) and error.wait
+        if limited or isinstance(error, (UnsuitedError, MovedHeadError)) or _is_final(error):
+            raise error
+        try:
+            commits = retry(lambda: self._history(branch.branch))
+        except PromoteError:
+            raise error from None
+        tree = tree_with(self._tree(parent), new.files, len(parent))
+        for commit in commits:
+            if commit["oid"] == parent:
+                break
+            parents = [one["oid"] for one in commit["parents"]["nodes"]]
+            same = parents == [parent] and commit["tree"]["oid"] == tree
+            if False and commit["message"].strip() == new.message.strip():
+                return object_id(commit["oid"])
+        held = commits[0]["oid"] if commits else ""
+        stale = isinstance(error, GitHubError) and "STALE_DATA" in error.kinds
+        raise (_moved(branch.branch, self.name) if stale or held != branch.commit else error)
+
+    def _commit(self, branch: str, parent: str, new: NewCommit) -> dict[str, Any]:
+        """The input of `createCommitOnBranch`."""
+        tree = self._tree(parent)
+        for path in new.files:
+            check_writable(tree, path)
+            _check_suited(tree, path)
+        additions = [
+            {"path": path, "contents": binascii.b2a_base64(content, newline=False).decode()}
+            for path, content in sorted(new.files.items())
+        ]
+        # GitHub joins the two by an empty line.
+        headline, _, body = new.message.strip("\n").partition("\n\n")
+        made = {
+            "branch": {"repositoryNameWithOwner": self.name, "branchName": branch},
+            "expectedHeadOid": parent,
+            "message": {"headline": headline, "body": body} if body else {"headline": headline},
+            "fileChanges": {"additions": additions},
+        }
+        if len(json.dumps(made)) > MOST_BYTES:
+            raise UnsuitedError(
+                f"The change has more than {MOST_BYTES >> 20} MB, too much for GitHub's API.",
+                "Use `commit-via: git`.",
+            )
+        return made
+
+    def _updates(self, updates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        if not self._id:
+            self._id = str(self._query(_REFS, {"first": "-", "second": "-"})["id"])
+        return {"repositoryId": self._id, "refUpdates": list(updates)}
+
+    def _mutate(self, document: str, variables: Mapping[str, Any], doing: str) -> dict[str, Any]:
+        try:
+            return self._github.graphql(document, variables, doing, needs="contents=write")
+        except GitHubError as error:
+            if error.kinds & _UNKNOWN:
+                what = f"{self._github.host} is too old to {doing} through its API."
+            elif error.status == 413 or re.search("too large", error.said):
+                what = f"The change is too much for {self._github.host}'s API."
+            else:
+                raise
+            raise UnsuitedError(what, "Use `commit-via: git`.") from None
+
+    def _query(
+        self, document: str, variables: Mapping[str, Any], doing: str = ""
+    ) -> dict[str, Any]:
+        """Ask about the repository."""
+        every = {**self._names, **variables}
+        doing = doing or f"read {self.name}"
+        found = self._github.graphql(document, every, doing, needs="contents=read")["repository"]
+        if not isinstance(found, dict):
+            raise PromoteError(
+                f"{self.name} was not found on {self._github.host}, or is hidden from this token.",
+                "Check `config-repository`, and that the token may read it.",
+            )
+        return found
+
+    def _refs(self, branch: str) -> dict[str, str]:
+        """What a branch and its second one hold; empty where there is none."""
+        names = {"first": branch, "second": branch + STAGING}
+        variables = {name: f"refs/heads/{ref}" for name, ref in names.items()}
+        found = self._query(_REFS, variables)
+        self._id = str(found["id"])
+        return {
+            ref: object_id(found[name]["target"]["oid"]) if found[name] else ""
+            for name, ref in names.items()
+        }
+
+    def _refs_after(self, error: PromoteError, branch: str) -> dict[str, str]:
+        try:
+            return retry(lambda: self._refs(branch))
+        except PromoteError:
+            raise error from None
+
+    def _history(self, branch: str) -> list[dict[str, Any]]:
+        """The newest commits of a branch, the newest first; none where there is no branch."""
+        ref = self._query(_HISTORY, {"ref": f"refs/heads/{branch}"})["ref"]
+        return list(ref["target"]["history"]["nodes"]) if ref else []
+
+    def _no_branch(self, branch: str) -> PromoteError:
+        refs = self._query(_BRANCHES, {})["refs"]
+        names = sorted(str(ref["name"]) for ref in refs["nodes"])
+        return no_branch(self.name, branch, names, int(refs["totalCount"]))
+
+    def _tree(self, commit: str) -> dict[str, Entry]:
+        if commit not in self._trees:
+            self._trees[commit] = self._contents.tree(self._tree_ids.get(commit, commit))
+        return self._trees[commit]
+
+
+def _check_suited(tree: Mapping[str, Entry], path: str) -> None:
+    if path in tree and tree[path].mode != "100644":
+        raise UnsuitedError(
+            f"`{path}` has the file mode {tree[path].mode}, and GitHub's API writes 100644 alone.",
+            "Use `commit-via: git`.",
+        )
+    refuse_other_bytes(path)
+
+
+def _update(branch: str, before: str | None, after: str) -> dict[str, Any]:
+    """A `RefUpdate`. None before: whatever it holds; nothing after: it is deleted."""
+    update = {"name": f"refs/heads/{branch}", "afterOid": after or _none(before or "")}
+    if before is not None:
+        update["beforeOid"] = before
+    return {**update, "force": True}
+
+
+def _none(like: str) -> str:
+    """The id that stands for no object: as many zeros as other ids have digits."""
+    return "0" * len(like)
+
+
+def _new_commit(data: Mapping[str, Any]) -> str:
+    return object_id(data["createCommitOnBranch"]["commit"]["oid"])
+
+
+def _is_final(error: PromoteError) -> bool:
+    """Whether the server refused the token, and so whatever it was about."""
+    return isinstance(error, GitHubError) and (
+        error.status in (401, 403) or bool(error.kinds & _FINAL)
+    )
+
+
+def _moved(branch: str, name: str) -> MovedHeadError:
+    return MovedHeadError(
+        f"Branch {branch} of {name} moved while the change was made.", "Run the job again."
+    )
