@@ -59,6 +59,12 @@ def test_the_outputs() -> None:
         "diff": "-a\n+b\n",
         "commit-sha": "0123456789abcdef",
         "commit-url": "https://github.com/acme/deploy/commit/0123456789abcdef",
+        "pull-request-number": None,
+        "pull-request-url": "",
+        "pull-request-operation": "none",
+        "pull-request-branch": "",
+        "pull-request-title": "",
+        "pull-request-body": "",
     }
 
 

@@ -21,6 +21,9 @@ PLACEHOLDERS = (
     "source-repository",
 )
 
+#: Those that a pull request's `body` may have besides: the parts of our own text.
+SECTIONS = ("table", "source", "gates", "warnings", "rendered", "diff", "rollback")
+
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 

@@ -21,8 +21,33 @@ MOST_ROWS = 300
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """What stands for review after a call.
+
+    `operation` is what the call did: `created`, `updated`, `closed` or `none`, and `reason` says
+    why nothing else. `number` and `url` are the pull request's; `number` is 0 where there is none.
+    `title` and `body` are its text where it was written. Without `has_api` the host has no pull
+    requests that we can open, and there is the branch alone.
+    """
+
+    operation: str
+    branch: str
+    number: int = 0
+    url: str = ""
+    title: str = ""
+    body: str = ""
+    reason: str = ""
+    has_api: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended. `commit` and `commit_url` are empty where nothing was pushed."""
+    """How a call ended. `commit` and `commit_url` are empty where nothing was written.
+
+    `branch` is the one that is changed, or that the pull request goes to; `review` is None where
+    the mode is none for reviewers.
+    """
 
     plan: Plan
     images: tuple[Image, ...]
@@ -31,19 +56,44 @@ class Outcome:
     branch: str
     commit: str = ""
     commit_url: str = ""
+    review: Review | None = None
 
     @property
     def changed(self) -> bool:
         """Whether the config repository is another one now; in a dry run: would be."""
+        if self.review:
+            return self.review.operation in ("created", "updated")
         return bool(self.plan.files)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing was changed; empty where something was."""
+        if self.review and not self.changed:
+            return self.review.reason
+        return self.plan.reason
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look at, whatever became of the promotion."""
+        return self.plan.warnings + (self.review.warnings if self.review else ())
 
     @property
     def headline(self) -> str:
         """One line that says how it ended."""
         subject = self.plan.message.split("\n", 1)[0]
+        if self.review and self.review.operation != "none":
+            return self._review_headline(self.review, subject)
         if not self.changed:
-            return f"Nothing to promote: {self.plan.reason}"
+            return f"Nothing to promote: {self.reason}"
         return f"Dry run: {subject}" if self.mode == "dry-run" else subject
+
+    def _review_headline(self, review: Review, subject: str) -> str:
+        what = f"pull request #{review.number}" if review.number else f"branch {review.branch}"
+        if review.operation == "closed":
+            return f"{'Closed' if review.number else 'Deleted'} {what}: {review.reason}"
+        opened = "Opened" if review.number else "Pushed"
+        done = opened if review.operation == "created" else "Updated"
+        return f"{done} {what}: {review.title or subject}"
 
 
 def outputs(outcome: Outcome) -> dict[str, Any]:
@@ -66,6 +116,7 @@ def outputs(outcome: Outcome) -> dict[str, Any]:
         "diff": cut(plan.diff),
         "commit-sha": outcome.commit,
         "commit-url": outcome.commit_url,
+        **_review_outputs(outcome.review),
     }
 
 
@@ -96,8 +147,8 @@ def to_json(outcome: Outcome) -> str:
         {
             **outputs(outcome),
             "changes": changes,
-            "reason": outcome.plan.reason,
-            "warnings": list(outcome.plan.warnings),
+            "reason": outcome.reason,
+            "warnings": list(outcome.warnings),
         },
         ensure_ascii=False,
     )
@@ -113,19 +164,56 @@ def to_markdown(outcome: Outcome) -> str:
         Markdown: a table old → new, where it went, the diff and the warnings.
     """
     plan = outcome.plan
-    parts = [f"### {escape(outcome.headline)}", _table(plan.changes)]
+    parts = [f"### {escape(outcome.headline)}", _table(plan.changes), *_whereto(outcome)]
+    if outcome.review and not outcome.review.has_api and outcome.review.body:
+        parts.append(_text_to_copy(outcome.review, outcome.branch))
+    if plan.diff:
+        parts.append(fenced(cut(plan.diff), "diff"))
+    parts += [f"> [!WARNING]\n> {prose(text)}" for text in outcome.warnings]
+    return "\n\n".join(parts) + "\n"
+
+
+def notice(outcome: Outcome) -> str:
+    """What is left to do for somebody, though all went well.
+
+    Args:
+        outcome: How it ended.
+
+    Returns:
+        A sentence; empty where nothing is left.
+    """
+    review = outcome.review
+    if review is None or review.has_api or not review.body:
+        return ""
+    return (
+        f"{outcome.repository} is on no host whose pull requests can be opened here. Open one from "
+        f"{review.branch} to {outcome.branch}: its title and body are on the summary and in the "
+        "outputs."
+    )
+
+
+def _whereto(outcome: Outcome) -> list[str]:
+    review, repository = outcome.review, code(outcome.repository)
+    if review and review.url:
+        link = f"[#{review.number}]({review.url})"
+        into = f"{code(review.branch)} → {code(outcome.branch)}"
+        return [f"Pull request {link}, {into} of {repository}."]
+    branch = review.branch if review else outcome.branch
     if outcome.commit:
         short = f"`{outcome.commit[:10]}`"
         link = f"[{short}]({outcome.commit_url})" if outcome.commit_url else short
-        parts.append(f"Commit {link} on {code(outcome.branch)} of {code(outcome.repository)}.")
-    elif outcome.changed:
-        parts.append(
-            f"Nothing was written to {code(outcome.branch)} of {code(outcome.repository)}."
-        )
-    if plan.diff:
-        parts.append(fenced(cut(plan.diff), "diff"))
-    parts += [f"> [!WARNING]\n> {prose(text)}" for text in plan.warnings]
-    return "\n\n".join(parts) + "\n"
+        return [f"Commit {link} on {code(branch)} of {repository}."]
+    if outcome.changed:
+        return [f"Nothing was written to {code(branch)} of {repository}."]
+    return []
+
+
+def _text_to_copy(review: Review, base: str) -> str:
+    return (
+        f"> [!NOTE]\n> Open a pull request from {code(review.branch)} to {code(base)}, "
+        f"with this title and body.\n\n{escape(review.title)}\n\n"
+        f"{fenced(review.body, 'markdown')}"
+    )
 
 
 def error_markdown(error: PromoteError, title: str) -> str:
@@ -167,6 +255,18 @@ def _deployed(outcome: Outcome) -> dict[str, str]:
     return deployed
 
 
+def _review_outputs(review: Review | None) -> dict[str, Any]:
+    review = review or Review("none", "")
+    return {
+        "pull-request-number": review.number or None,
+        "pull-request-url": review.url,
+        "pull-request-operation": review.operation if review.has_api else "none",
+        "pull-request-branch": review.branch,
+        "pull-request-title": review.title,
+        "pull-request-body": review.body,
+    }
+
+
 def _change(change: Change) -> dict[str, str | int]:
     return {
         "image": change.image,
@@ -181,6 +281,8 @@ def _change(change: Change) -> dict[str, str | int]:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):

@@ -1,0 +1,135 @@
+"""What a commit of ours promotes, read back from its message; and which of two is the older."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gitops_promote.core.images import Image, split_reference
+from gitops_promote.core.source import Source
+
+_IMAGE = re.compile(r"^Promoted-Image: (\S+) (?:\S+) -> (\S+)$", re.MULTILINE)
+_COMMIT = re.compile(
+    r"^Source-Commit: (?:(https?://[^/\s]+)/(\S+)/commit/)?([0-9a-f]{40,64})$", re.MULTILINE
+)
+_RUN = re.compile(r"^Source-Run: (https?://[^/\s]+)/(\S+)/actions/runs/(\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What a promotion made run: the versions (`TAG`, `DIGEST`, `TAG@DIGEST`) by image, and why."""
+
+    versions: Mapping[str, str]
+    source: Source
+
+    @classmethod
+    def of(cls, images: Sequence[Image], source: Source) -> Promoted:
+        """What a call promotes.
+
+        Args:
+            images: Its images.
+            source: Where it comes from.
+
+        Returns:
+            The promotion.
+        """
+        return cls({image.deployed_name: image.target.version for image in images}, source)
+
+    @property
+    def version(self) -> str:
+        """The version that all images have, else each with its name's last part."""
+        versions = dict.fromkeys(self.versions.values())
+        if len(versions) == 1:
+            return next(iter(versions))
+        pairs = self.versions.items()
+        return ", ".join(f"{name.rpartition('/')[2]} {version}" for name, version in pairs)
+
+    def take_over(self, images: tuple[Image, ...]) -> tuple[Image, ...] | None:
+        """Ask for these versions, where a call asks for others of the same images.
+
+        Args:
+            images: The call's images.
+
+        Returns:
+            The same images with these versions; None where they are other images.
+        """
+        if {image.deployed_name for image in images} != set(self.versions):
+            return None
+        taken = []
+        for image in images:
+            reference = split_reference(f"{image.deployed_name}{_joined(self, image)}")
+            tag, digest = reference.tag or None, reference.digest or None
+            taken.append(replace(image, tag=tag, digest=digest))
+        return tuple(taken)
+
+
+def read_promotion(message: str) -> Promoted | None:
+    """Read the trailers of a commit.
+
+    Args:
+        message: The commit's message, as `core.message.compose` writes it.
+
+    Returns:
+        What it promotes; None where it is no commit of ours.
+    """
+    trailers = message.rstrip().rpartition("\n\n")[2]
+    versions = {name: _version(name, new) for name, new in _IMAGE.findall(trailers)}
+    if not versions:
+        return None
+    commit, run = _COMMIT.search(trailers), _RUN.search(trailers)
+    source = Source(commit=commit[3] if commit else "")
+    for found in (commit, run):
+        if found and found[1]:
+            source = replace(source, server_url=found[1], repository=found[2])
+    return Promoted(versions, replace(source, run_id=run[3] if run else ""))
+
+
+def is_older(one: Promoted, other: Promoted) -> bool:
+    """Whether a promotion is known to be older than another.
+
+    Args:
+        one: The one.
+        other: The other.
+
+    Returns:
+        True where a version of it is lower by semantic versioning and none is higher; where
+        versions don't tell, where its run began before the other's in the same repository.
+    """
+    pairs = [
+        (version, other.versions[name])
+        for name, version in one.versions.items()
+        if name in other.versions
+    ]
+    orders = [_compare(*pair) for pair in pairs]
+    if orders and None not in orders and any(orders):
+        return all(order is not None and order <= 0 for order in orders)
+    if all(version == another for version, another in pairs):
+        return False
+    mine, theirs = one.source, other.source
+    same = (mine.server_url, mine.repository) == (theirs.server_url, theirs.repository)
+    known = same and mine.run_id and theirs.run_id
+    # GitHub numbers the runs of all repositories in the order in which they begin.
+    return bool(known) and int(mine.run_id) < int(theirs.run_id)
+
+
+def _version(name: str, new: str) -> str:
+    # Where the name changes too, the whole reference is written.
+    return split_reference(new).version if new.startswith((f"{name}:", f"{name}@")) else new
+
+
+def _compare(one: str, other: str) -> int | None:
+    from semver import Version  # noqa: PLC0415  (only where a pull request is open)
+
+    tags = (version.partition("@")[0].removeprefix("v") for version in (one, other))
+    try:
+        first, second = map(Version.parse, tags)
+    except ValueError:
+        return None
+    return first.compare(second)
+
+
+def _joined(promoted: Promoted, image: Image) -> str:
+    version = promoted.versions[image.deployed_name]
+    is_digest = ":" in version and "@" not in version
+    return f"@{version}" if is_digest else f":{version}"

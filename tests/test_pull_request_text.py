@@ -1,0 +1,439 @@
+"""The text of a pull request: what it says, what it never does, and that it always fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitops_promote.core.change import Change
+from gitops_promote.core.errors import UsageError
+from gitops_promote.core.gates import Gate
+from gitops_promote.core.history import History, SourceCommit
+from gitops_promote.core.images import Reference
+from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS
+from gitops_promote.core.plan import Plan, Request
+from gitops_promote.core.pull_request import (
+    MOST,
+    Facts,
+    closing_comment,
+    compose,
+    size,
+    supersede_comment,
+)
+from gitops_promote.core.rendered import ObjectChange, Rendered
+from gitops_promote.core.source import Source
+from render import CHROMIUM, SHOP, STYLE, Read, example, page, screenshot
+from test_markdown import HOSTILE
+from yaml_texts import EXAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Where the links of a text may lead, but for those of the gates.
+OURS = "https://github.com/"
+TAGS = {
+    *("p", "strong", "code", "pre", "a", "ul", "li", "input", "h4", "br", "div", "b", "sub"),
+    *("table", "thead", "tbody", "tr", "th", "td", "details", "summary"),
+}
+
+
+def body(facts: Facts, template: str = "") -> str:
+    return compose(facts, "", template).body
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading."""
+    return text.partition(f"#### {heading}")[2].partition("\n#### ")[0]
+
+
+def test_the_example_says_what_a_reviewer_asks() -> None:
+    text = compose(example(), "", "")
+    lines = text.body.split("\n")
+
+    assert text.title == "Promote shop to 1.5.0 in prod"
+    assert lines[0] == (
+        "Promotes **shop** from `1.4.1` to **`1.5.0`** in **prod**. "
+        "In the cluster **1 object changes, images only**."
+    )
+    assert lines[4] == (
+        "| `ghcr.io/acme/shop` | `1.4.1` | **`1.5.0`** | `sha256:b5b2b2c507a0` | "
+        "[`…/prod/kustomization.yaml:7`](https://github.com/acme/deploy/blob/main/apps/shop/"
+        "overlays/prod/kustomization.yaml#L7) |"
+    )
+    assert re.findall(r"^#### (.*)$", text.body, re.MULTILINE) == [
+        "What is new in [acme/shop](https://github.com/acme/shop)",
+        "Before you approve",
+        "What changes in the cluster",
+        "What changes in the files",
+        "Roll back",
+    ]
+    assert "6 commits · started by [octocat](https://github.com/octocat) in [run 318]" in text.body
+    assert "/compare/1f0c2d3a1f0c2d3a1f0c2d3a1f0c2d3a1f0c2d3a...8c1f7a2e8c1f7a2e" in text.body
+    assert section(text.body, "What is new").count("\n- [`") == 6
+    assert section(text.body, "Before you approve").count("\n- [ ] [") == 3
+    assert "<details><summary>" in section(text.body, "What changes in the cluster")
+    assert "<details open><summary>1 file</summary>" in text.body
+    assert "images: |\n  ghcr.io/acme/shop:1.4.1@sha256:3f0d" in section(text.body, "Roll back")
+    assert "> [!WARNING]" not in text.body
+
+
+def test_the_example_notifies_nobody() -> None:
+    read = Read(body(example()))
+
+    assert (read.references, read.unbalanced) == ([], [])
+    assert set(read.tags) <= TAGS
+
+
+def test_more_than_images_is_a_warning() -> None:
+    facts = example()
+    config = ObjectChange("ConfigMap", "shop", "settings", "+a: b\n", only_image=False)
+    more = replace(facts.rendered[0], objects=(*facts.rendered[0].objects, config))
+
+    text = body(replace(facts, rendered=(more,)))
+
+    assert text.split("\n")[0].endswith("**2 objects change, more than images**.")
+    assert (
+        "> [!WARNING]\n> **More than images changes in the cluster:** `ConfigMap/settings`.\n"
+    ) in text
+    assert text.index("[!WARNING]") < text.index("#### What is new")
+    assert "2 objects change: <code>Deployment&#47;shop</code>, <code>ConfigMap" in text
+    assert "<b>more than images</b></summary>" in text
+
+
+def test_what_the_plan_warns_of_is_a_warning() -> None:
+    facts = example()
+    warned = replace(facts.plan, warnings=("`a` is unused.", "b"))
+
+    assert "> [!WARNING]\n> - `a` is unused.\n> - b\n" in body(replace(facts, plan=warned))
+
+
+def test_going_back_is_a_warning() -> None:
+    facts = example()
+    history = replace(facts.history, commits=(), total=0, behind=3)  # type: ignore[type-var]
+
+    text = body(replace(facts, history=history))
+
+    assert "> **This goes back:** it takes 3 commits of `acme/shop` away.\n" in text
+
+
+def test_what_is_not_rendered_says_why() -> None:
+    facts = example()
+    rendered = (Rendered("a", "kustomize", (), "The base is gone."), Rendered("b", "helm"))
+
+    text = body(replace(facts, rendered=rendered))
+
+    assert "`a` isn't rendered: The base is gone.\n\n`b`: no object changes." in text
+    assert "In the cluster" not in text.split("\n")[0]
+
+
+def test_little_is_known_outside_of_ci() -> None:
+    facts = example()
+    request = replace(facts.request, source=Source(), app="", environments=())
+    bare = Facts(request, facts.plan, repository="/srv/deploy.git", base="main", server_url="")
+
+    text = body(bare)
+
+    assert text.startswith("Promotes **shop** from `1.4.1` to **`1.5.0`**.\n\n| Image |")
+    assert "[`" not in text
+    assert "Started" not in text
+    assert re.findall(r"^#### (.*)$", text, re.MULTILINE) == [
+        "What changes in the files",
+        "Roll back",
+    ]
+
+
+def test_the_source_without_a_history() -> None:
+    text = body(replace(example(), history=None))
+
+    assert (
+        "Built from [`8c1f7a2`](https://github.com/acme/shop/commit/8c1f7a2e8c1f7a2e8c1f7a2e"
+        "8c1f7a2e8c1f7a2e) of [acme/shop](https://github.com/acme/shop). Started by [octocat]"
+    ) in text
+
+
+def test_the_same_commit_again() -> None:
+    facts = example()
+    history = History(OURS.rstrip("/"), "acme/shop", "a" * 40, "a" * 40)
+
+    text = body(replace(facts, history=history))
+
+    assert "the same commit, built again" in text
+    assert "/compare/" not in text
+
+
+def test_many_commits_are_counted() -> None:
+    facts = example()
+    commits = tuple(SourceCommit(f"{n:040x}", f"Commit {n}", "Ann") for n in range(250))
+    history = History(OURS.rstrip("/"), "acme/shop", "a" * 40, "b" * 40, commits, 1300)
+
+    text = section(body(replace(facts, history=history)), "What is new")
+
+    assert text.count("\n- [`") == 20
+    assert "1,300 commits" in text
+    assert "- and [1280 more](https://github.com/acme/shop/compare/" in text
+
+
+def test_the_author_of_a_run_may_be_an_app() -> None:
+    facts = example()
+    source = replace(facts.request.source, actor="renovate[bot]")
+
+    text = body(replace(facts, request=replace(facts.request, source=source)))
+
+    assert "[renovate\\[bot\\]](https://github.com/apps/renovate)" in text
+
+
+def test_old_versions_that_differ_are_not_promoted_again() -> None:
+    facts = example()
+    change = facts.plan.changes[0]
+    other = replace(change, path="b.yaml", old=Reference(SHOP, "1.3.0"))
+    plan = replace(facts.plan, changes=(change, other))
+
+    text = body(replace(facts, plan=plan))
+
+    assert text.startswith("Promotes **shop** to **`1.5.0`** in **prod**.")
+    assert section(text, "Roll back").startswith(
+        "\n\n**Revert** this pull request after its merge, or `git revert` its commit.\n"
+    )
+
+
+def test_a_new_name_is_promoted_back_too() -> None:
+    facts = example()
+    change = replace(facts.plan.changes[0], old=Reference("docker.io/shop", "1"), image="shop")
+    plan = replace(facts.plan, changes=(change,))
+
+    text = body(replace(facts, plan=plan))
+
+    assert "| `shop` | `docker.io/shop:1` | **`ghcr.io/acme/shop:1.5.0`** |" in text
+    assert "\n  shop=docker.io/shop:1\n" in section(text, "Roll back")
+
+
+def test_a_long_difference_is_folded() -> None:
+    facts = example()
+    plan = replace(facts.plan, diff="+a\n" * 31)
+
+    assert "<details><summary>1 file</summary>" in body(replace(facts, plan=plan))
+
+
+def test_templates() -> None:
+    text = compose(
+        example(),
+        "{environment}: {app} {version} [{{x}}]",
+        "Please look, `{version}` replaces {old-version}.\n\n> {table}\n\n"
+        "[Notes](https://example.com/{version})\n\n```\nget {source-commit}\n```\n{gates}",
+    )
+
+    assert text.title.startswith("prod: shop 1.5.0@sha256:b5b2b2c507a0")
+    assert text.title.endswith("[{x}]")
+    assert "`" + "{" not in text.body
+    assert "<code>1&#46;5&#46;0&#64;" in text.body
+    assert "> \n\n| Image | Old" in text.body
+    assert "(https://example.com/1.5.0@sha256:b5b2" in text.body
+    assert f"\nget {'8c1f7a2e' * 5}\n" in text.body
+    assert "- [ ] [Vulnerability scan]" in text.body
+    assert "Roll back" not in text.body
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{tabel}", "`{tabel}`, which is unknown"),
+        ("`{diff}`", "`{diff}`, which is unknown"),
+        ("```\n{diff}\n```", "`{diff}` within a block of code or a comment"),
+        ("> ~~~\n> {rendered}", "`{rendered}` within a block of code or a comment"),
+        ("<!-- {table} -->", "`{table}` within a block of code or a comment"),
+        ("x" * (MOST + 1), "too long"),
+        ("{images}" * 10_000, "too long"),
+    ],
+)
+def test_a_template_that_is_none(template: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(problem)):
+        body(example(), template)
+
+
+def test_a_title_of_a_template_that_is_unknown() -> None:
+    with pytest.raises(UsageError, match=r"`\{table\}`, which is unknown"):
+        compose(example(), "{table}", "")
+
+
+def test_a_long_title_is_cut() -> None:
+    title = compose(example(), "😀" * 300, "").title
+
+    assert len(title.encode("utf-16-le")) <= 2 * 256
+    assert title.endswith("😀…")
+
+
+def test_the_comments() -> None:
+    source = example().request.source
+
+    assert supersede_comment("1.4.9", "1.5.0", source) == (
+        "`1.5.0` supersedes `1.4.9`. Started by [octocat](https://github.com/octocat) in "
+        "[run 318](https://github.com/acme/shop/actions/runs/11870042117).\n"
+    )
+    assert supersede_comment("1", "2", Source()) == "`2` supersedes `1`.\n"
+    assert closing_comment("`main` has 1.5.0 already.") == "Closed: `main` has 1.5.0 already.\n"
+
+
+@given(HOSTILE, HOSTILE, HOSTILE)
+def test_a_comment_does_nothing_else(old: str, new: str, actor: str) -> None:
+    source = replace(example().request.source, actor=actor)
+    text = supersede_comment(old, new, source) + "\n" + closing_comment(f"x {old} `{new}`")
+    read = Read(text)
+
+    assert (read.references, read.unbalanced) == ([], [])
+    assert [url for url in read.links if not url.startswith(OURS)] == []
+
+
+@st.composite
+def hostile_facts(draw: st.DrawFn) -> Facts:
+    """Facts whose every text comes from somebody who means harm."""
+
+    def text() -> str:
+        return draw(HOSTILE)
+
+    changes = tuple(
+        Change(
+            text(), text(), 1, text(), Reference(text(), text()), Reference(text(), text(), text())
+        )
+        for _ in range(draw(st.integers(0, 2)))
+    )
+    plan = Plan({text(): b""}, changes, text(), text(), (text(), text()))
+    source = Source(
+        commit=draw(st.sampled_from(["", "a" * 40])),
+        repository="acme/shop",
+        server_url="https://github.com",
+        run_id="42",
+        run_number=text(),
+        actor=text(),
+    )
+    request = Request((), (), tuple(text() for _ in range(draw(st.integers(0, 2)))), text(), source)
+    commits = tuple(SourceCommit("b" * 40, text(), text()) for _ in range(2))
+    history = History("https://github.com", "acme/shop", "a" * 40, "b" * 40, commits, 5, 1)
+    objects = tuple(
+        ObjectChange(text(), text(), text(), text(), only_image=draw(st.booleans()))
+        for _ in range(draw(st.integers(0, 2)))
+    )
+    return Facts(
+        request,
+        plan,
+        repository="acme/deploy",
+        base=text(),
+        server_url="https://github.com",
+        history=draw(st.sampled_from([None, history])),
+        gates=(Gate(text(), f"https://gate.example/{text()}"),),
+        rendered=(Rendered(text(), text(), objects), Rendered(text(), text(), (), text())),
+    )
+
+
+ALL = "\n".join(
+    [
+        *(f"{{{name}}} `{{{name}}}` <https://github.com/{{{name}}}>" for name in PLACEHOLDERS),
+        "```",
+        *(f"{{{name}}}" for name in PLACEHOLDERS),
+        "```",
+        *(f"{{{name}}}" for name in SECTIONS),
+    ]
+)
+
+
+@given(hostile_facts(), st.sampled_from(["", ALL]))
+def test_nothing_from_outside_does_anything(facts: Facts, template: str) -> None:
+    text = compose(facts, template and "{version} {app} {environment} {images}", template)
+    read = Read(text.body)
+
+    assert (read.references, read.unbalanced) == ([], []), text.body
+    assert set(read.tags) <= TAGS, text.body
+    foreign = [url for url in read.links if not url.startswith((OURS, "https://gate.example/"))]
+    assert foreign == []
+    assert not re.search(r"(?<!\w)@\w|(?<!\w)#\d|\n", text.title)
+    assert section(text.body, "Roll back")
+
+
+SIZES = st.sampled_from([0, 1, 3, 40, 1600])
+LONG = st.sampled_from(
+    ["x", "é" * 30, "😀" * 100, "`" * 5000, "a|b\\", "@a " * 400, "\n" * 50, "+a\n" * 9_000]
+)
+
+
+@settings(max_examples=EXAMPLES // 5)
+@given(
+    st.tuples(*[SIZES] * 5),
+    st.lists(LONG, min_size=7, max_size=7),
+    st.sampled_from(["", ALL, "{diff}{diff}{rendered}{rendered}{table}{gates}{rollback}"]),
+)
+def test_a_text_always_fits(counts: tuple[int, ...], long: list[str], template: str) -> None:
+    rows, commits, gates, overlays, warnings = counts
+    change = Change(
+        long[0], long[1], 3, "k", Reference(SHOP, long[2]), Reference(SHOP, "2", long[3])
+    )
+    base = example()
+    history = History(
+        "https://github.com",
+        "acme/shop",
+        "a" * 40,
+        "b" * 40,
+        (SourceCommit("c" * 40, long[4], long[5]),) * commits,
+        commits,
+    )
+    obj = ObjectChange("Deployment", "shop", long[5], long[6], only_image=False)
+    facts = replace(
+        base,
+        request=replace(base.request, environments=(long[0],) * rows),
+        plan=replace(
+            base.plan,
+            changes=(change,) * rows,
+            diff=long[6] * min(commits + 1, 40),
+            warnings=(long[4],) * warnings,
+        ),
+        history=history,
+        gates=(Gate(long[2][:100], f"https://x.example/{long[3][:480]}"),) * min(gates, 50),
+        rendered=(Rendered(long[1], "kustomize", (obj,) * min(overlays, 7)),) * min(overlays, 90),
+    )
+
+    text = body(facts, template)
+    read = Read(text)
+
+    assert size(text) <= MOST
+    assert max(len(text), len(text.encode()), len(text.encode("utf-16-le")) // 2) < 65_536
+    assert (read.unbalanced, read.references) == ([], [])
+    assert read.tags["table"] >= 1
+    assert ("#### Before you approve" in text) == bool(gates)
+    assert "#### Roll back" in text
+
+
+def test_what_is_left_out_is_said() -> None:
+    facts = example()
+    obj = replace(facts.rendered[0].objects[0], diff="+rendered line\n" * 9000)
+    facts = replace(
+        facts,
+        plan=replace(facts.plan, diff="+line\n" * 20_000),
+        rendered=(replace(facts.rendered[0], objects=(obj,)),),
+    )
+
+    text = body(facts)
+
+    assert re.search(
+        r"… 8,\d{3} lines left out: see the summary of \[the run\]\(https://github.com", text
+    )
+    assert re.search(r"… [\d,]+ lines left out: see the files of this pull request", text)
+    assert MOST - size(text) < 100
+    assert section(text, "What is new").count("\n- [`") == 6
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+@pytest.mark.skipif(not STYLE.exists(), reason="needs `npm ci` in tests/oracle")
+def test_the_picture_of_the_documents_can_be_made(tmp_path: Path) -> None:
+    text = compose(example(), "", "")
+
+    screenshot(page(text.title, text.body), tmp_path / "page.png", scale=1)
+
+    picture = (tmp_path / "page.png").read_bytes()
+    width, height = int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
+    assert picture.startswith(b"\x89PNG")
+    assert width == 880
+    assert height > 900
+    assert len(picture) > 50_000
