@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gitops_promote.__main__ import main
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from github_double import GitHub, PullRequest
 
 IMAGE = "ghcr.io/acme/shop"
 
@@ -97,7 +102,10 @@ def make_app_repository(folder: Path) -> Path:
     app = folder / "shop"
     app.mkdir()
     git(app, "init", "--quiet", "--initial-branch=main")
-    git(app, "commit", "--quiet", "--allow-empty", "--message=Release 1.5.0")
+    git(app, "commit", "--quiet", "--allow-empty", "--message=Release 1.4.1")
+    git(app, "tag", "v1.4.1")
+    for message in ("Show the price with taxes (#128)", "Answer within a second", "Release 1.5.0"):
+        git(app, "commit", "--quiet", "--allow-empty", f"--message={message}")
     git(app, "tag", "v1.5.0")
     return app
 
@@ -145,6 +153,52 @@ def call(*arguments: str, hidden: Sequence[str] = (), summary: Path | None = Non
         sys.exit(status)
 
 
+def propose(github: GitHub, token: str, app: Path) -> None:
+    """Run a promotion to prod by pull request, as in a job of the app's repository.
+
+    Args:
+        github: The stand-in for GitHub, which has both repositories.
+        token: A token that may write to the config repository.
+        app: The app's checkout.
+    """
+    flags = ["--promotion-mode", "pull-request", "--environment", "prod", "--images", IMAGE]
+    flags += ["--target", "apps/shop/overlays/{environment}", "--labels", "production"]
+    flags += ["--reviewers", "hubot", "--gates", "Scan report=https://scan.example.com/shop/1.5.0"]
+    environ = {
+        **os.environ,
+        **github.environ,
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_REPOSITORY": "acme/shop",
+        "GITHUB_REF": "refs/tags/v1.5.0",
+        "GITHUB_SHA": git(app, "rev-parse", "HEAD").strip(),
+        "GITHUB_RUN_ID": "42",
+        "GITHUB_ACTOR": "octocat",
+        "GITHUB_STEP_SUMMARY": "",
+        "GITOPS_PROMOTE_TOKEN": token,
+    }
+    heading(f"$ gitops-promote promote {shlex.join(flags)}")
+    said = io.StringIO()
+    with redirect_stdout(said):
+        status = main(["promote", *flags, "--config-repository", "acme/deploy"], environ)
+    # Lines for the job's runner, which doesn't show them.
+    print("\n".join(line for line in said.getvalue().splitlines() if line[:2] != "::"))
+    if status:
+        sys.exit(said.getvalue())
+
+
+def show(pull: PullRequest) -> None:
+    """Print a pull request.
+
+    Args:
+        pull: The pull request.
+    """
+    heading(f"Pull request #{pull.number}: {pull.title}")
+    people = f"labels: {', '.join(pull.labels)}; reviewers: {', '.join(pull.reviewers)}"
+    print(f"{pull.head} -> {pull.base}; {people}\n\n{pull.body}")
+    for comment in pull.comments:
+        print(f"{comment.author} comments: {comment.body}")
+
+
 def heading(text: str) -> None:
     """Print a line that parts the demo's steps.
 
@@ -153,6 +207,25 @@ def heading(text: str) -> None:
     """
     bold = ("\x1b[1;36m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
     print(f"\n{bold[0]}{text}{bold[1]}\n", flush=True)
+
+
+def review(folder: Path) -> None:
+    """The part of the demo with reviewers, on a stand-in for GitHub that runs in this process.
+
+    Args:
+        folder: A folder that has the app's checkout.
+    """
+    app = folder / "shop"
+    files = {name: text.encode() for name, text in config_files().items()}
+    with GitHub(folder) as github:
+        github.add_repository("acme/deploy", files)
+        source = github.add_repository("acme/shop", {})
+        git(app, "push", "--quiet", "--force", str(source), "HEAD:main", "--tags")
+        github.add_collaborator("acme/deploy", "hubot")
+        writes = {"contents": "write", "pull_requests": "write"}
+        token = github.add_token("octocat", {"acme/deploy": writes, "acme/shop": writes})
+        propose(github, token, app)
+        show(github.pull("acme/deploy"))
 
 
 def run() -> None:
@@ -174,6 +247,7 @@ def run() -> None:
         print(summary.read_text(encoding="utf-8"))
         # The same again: there is nothing to do, and that is a success.
         promote(repository, "--images", IMAGE, *targets, summary=summary)
+        review(folder)
         os.chdir(Path(__file__).parent)  # the temporary folder can't be removed from within
 
 

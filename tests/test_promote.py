@@ -270,7 +270,10 @@ def test_the_outputs_of_a_job(calls: Calls) -> None:
     assert set(found) == {
         *("version", "tags", "images", "changed", "changed-files", "diff"),
         *("commit-sha", "commit-url", "json"),
+        *("pull-request-number", "pull-request-url", "pull-request-operation"),
+        *("pull-request-branch", "pull-request-title", "pull-request-body"),
     }
+    assert (found["pull-request-operation"], found["pull-request-number"]) == ("none", "")
     assert found["tags"] == f"{SHOP}:1.2.3"
     assert found["commit-sha"] == head_of(calls.bare)
     assert done.summary.startswith("### Promote shop to 1.2.3 in dev\n")

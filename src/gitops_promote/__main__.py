@@ -36,6 +36,7 @@ class _Report:
     warnings: Sequence[str]
     done: str
     is_summary: bool
+    notice: str = ""
 
 
 def main(arguments: list[str], environ: Mapping[str, str] | None = None) -> int:
@@ -102,6 +103,8 @@ def _show(report: _Report, style: str, console: Console, environ: Mapping[str, s
         console.show_untrusted(report.text)
     for text in report.warnings:
         console.warn(text)
+    if report.notice:
+        console.note(report.notice)
 
 
 def _promote(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _Report:
@@ -113,9 +116,10 @@ def _promote(parsed: Namespace, environ: Mapping[str, str], console: Console) ->
         json=promotion_report.to_json(outcome),
         markdown=promotion_report.to_markdown(outcome),
         text=promotion_text(outcome, console),
-        warnings=outcome.plan.warnings,
+        warnings=outcome.warnings,
         done="It is done" if outcome.commit else "Nothing was written",
         is_summary=True,
+        notice=promotion_report.notice(outcome),
     )
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gitops_promote.call import Call
 from gitops_promote.core.errors import RetryableError, UsageError
 from gitops_promote.core.images import Image
 from gitops_promote.core.plan import Plan, Request, make_plan
-from gitops_promote.core.report import Outcome
+from gitops_promote.core.report import Outcome, Review
 from gitops_promote.core.source import Source
 from gitops_promote.core.tags.mutable import refuse_mutable
 from gitops_promote.core.targets import parse_target
 from gitops_promote.effects.ci import GITHUB, identities, read_source
-from gitops_promote.effects.config_repository import ConfigRepository, Head, NewCommit
+from gitops_promote.effects.config_repository import ConfigRepository, Head, UnsuitedError
 from gitops_promote.effects.console import Console
 from gitops_promote.effects.git import Credentials, GitRepository, resolve_url
+from gitops_promote.effects.github.place import Place, find_api
 from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX, Identity, Inputs
+
+if TYPE_CHECKING:
+    from gitops_promote.core.history import History
+    from gitops_promote.core.proposal import Proposal
+    from gitops_promote.effects.github.client import GitHub
+    from gitops_promote.effects.github.pull_requests import PullRequests
 
 #: Stands for the author of a commit that isn't made.
 _NOBODY = Identity("", "")
@@ -40,62 +50,183 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
     for text in inputs.warnings:
         console.warn(text)
     source = read_source(environ, inputs.tags.version_app)
-    write = inputs.promotion_mode == "push"
+    write = inputs.promotion_mode != "dry-run"
     author, committer = _identities(inputs, source, environ, needed=write or inputs.signoff)
     images, built_by = _images(inputs, source, environ, console)
-    request = _request(inputs, images, built_by, committer)
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
-    use_ssh = bool(inputs.ssh_key)
-    url = resolve_url(inputs.config_repository, server, source.repository, ssh=use_ssh)
-    with GitRepository(url, _credentials(inputs, environ, server), environ) as repository:
-        delivery = _Delivery(repository, request, author, committer, console, inputs.config_ref)
-        head, plan, commit = delivery.run(write=write)
-    return Outcome(
-        plan=plan,
-        images=request.images,
-        mode=inputs.promotion_mode,
+    url = resolve_url(inputs.config_repository, server, source.repository, ssh=bool(inputs.ssh_key))
+    call = Call(
+        inputs=inputs,
+        request=_request(inputs, images, built_by, committer),
+        author=author,
+        committer=committer,
+        environ=environ,
+        console=console,
+        server=server,
         repository=inputs.config_repository or source.repository,
-        branch=head.branch,
-        commit=commit,
-        commit_url=_commit_url(url, server, commit),
     )
+    return _Promotion(call, url).run()
 
 
-class _Delivery:
-    """Plans on the newest head and pushes, again and again while others are faster."""
+class _Promotion:
+    """One promotion: through the API or by git, as a push or for review."""
 
-    def __init__(
+    def __init__(self, call: Call, url: str) -> None:
+        self.call = call
+        self.url = url
+        self.credentials = _credentials(call.inputs, call.environ, call.server)
+        self.place = self._find_place()
+        self.histories: dict[tuple[str, str], History | None] = {}
+
+    def run(self) -> Outcome:
+        """Deliver; through the API where that is asked for and will do."""
+        if self._takes_api():
+            try:
+                return self._run_by_api()
+            except UnsuitedError as error:
+                self.call.console.note(f"{error.what} So git makes the commit.")
+        return self._run_by_git()
+
+    def _find_place(self) -> Place | None:
+        inputs = self.call.inputs
+        if inputs.promotion_mode != "pull-request" and inputs.commit_via == "git":
+            return None
+        return find_api(self.url, self.call.environ)
+
+    def _takes_api(self) -> bool:
+        inputs, place = self.call.inputs, self.place
+        if inputs.commit_via == "api" and place is None:
+            raise UsageError(
+                f"Input `commit-via` is `api`, and {self.url} is on no GitHub that is known here.",
+                "Set `commit-via` to `git`, or GITHUB_SERVER_URL and GITHUB_API_URL to those of "
+                "your GitHub Enterprise Server.",
+            )
+        if inputs.commit_via != "auto" or place is None:
+            return inputs.commit_via == "api"
+        # What git alone can do, or the way in that was given.
+        by_git = inputs.ssh_key or inputs.author or inputs.committer
+        return not by_git and self._has_token(place)
+
+    def _has_token(self, place: Place) -> bool:
+        """Whether there is a token for the place: the job's own is for the job's server alone."""
+        if not self.credentials.token_server:
+            return bool(self.credentials.token)
+        own = find_api(f"{self.credentials.token_server}/{place.name}", self.call.environ)
+        return own is not None and own.api_url == place.api_url and bool(self.credentials.token)
+
+    def _run_by_api(self) -> Outcome:
+        from gitops_promote.effects.github.config_repository import (  # noqa: PLC0415  (slow)
+            ApiRepository,
+        )
+
+        place = self.place or Place("", "")
+        with self._github(place) as github, ApiRepository(github, place.name) as repository:
+            pull_requests = self._pull_requests(github, place)
+            find = pull_requests.find if pull_requests else None
+            return self._deliver(repository, pull_requests, find)
+
+    def _run_by_git(self) -> Outcome:
+        call, place = self.call, self.place
+        with ExitStack() as stack:
+            pull_requests = None
+            if place and call.inputs.promotion_mode == "pull-request":
+                github = stack.enter_context(self._github(place))
+                pull_requests = self._pull_requests(github, place)
+            repository = GitRepository(self.url, self.credentials, call.environ)
+            stack.enter_context(repository)
+            find = pull_requests.find if pull_requests else repository.proposal
+            return self._deliver(repository, pull_requests, find)
+
+    def _github(self, place: Place) -> GitHub:
+        from gitops_promote.effects.github.client import GitHub  # noqa: PLC0415  (slow)
+
+        own = bool(self.credentials.token_server)
+        return GitHub(place.api_url, self.credentials.token, own_token=own)
+
+    def _pull_requests(self, github: GitHub, place: Place) -> PullRequests | None:
+        if self.call.inputs.promotion_mode != "pull-request":
+            return None
+        from gitops_promote.effects.github.pull_requests import (  # noqa: PLC0415  (slow)
+            PullRequests,
+        )
+
+        return PullRequests(github, place.name)
+
+    def _deliver(
         self,
         repository: ConfigRepository,
-        request: Request,
-        author: Identity,
-        committer: Identity,
-        console: Console,
-        branch: str,
-    ) -> None:
-        self.repository = repository
-        self.request = request
-        self.author = author
-        self.committer = committer
-        self.console = console
-        self.branch = branch
+        pull_requests: PullRequests | None,
+        find: Callable[[str, Head], Proposal] | None,
+    ) -> Outcome:
+        call = self.call.signed_for(repository)
+        if find and call.inputs.promotion_mode == "pull-request":
+            return self._review(call, repository, pull_requests, find)
+        base, plan, commit = retry(lambda: _push(call, repository), self._tell)
+        return self._outcome(plan, base, commit)
 
-    def run(self, *, write: bool) -> tuple[Head, Plan, str]:
-        """Deliver; the commit is empty where nothing was to be pushed."""
+    def _review(
+        self,
+        call: Call,
+        repository: ConfigRepository,
+        pull_requests: PullRequests | None,
+        find: Callable[[str, Head], Proposal],
+    ) -> Outcome:
+        from gitops_promote.pull_request import Reviewing  # noqa: PLC0415  (start-up time)
 
-        def tell(error: RetryableError, pause: float) -> None:
-            text = f"{error.what} Trying again in {pause:.1f} s …"
-            self.console.show_untrusted(self.console.paint(text, "dim"))
+        reviewing = Reviewing(call, repository, find, pull_requests, self._history)
+        reviewed = retry(reviewing.attempt, self._tell)
+        return self._outcome(reviewed.plan, reviewed.base, reviewed.commit, reviewed.review)
 
-        return retry(lambda: self._attempt(write=write), tell)
+    def _tell(self, error: RetryableError, pause: float) -> None:
+        console = self.call.console
+        text = f"{error.what} Trying again in {pause:.1f} s …"
+        console.show_untrusted(console.paint(text, "dim"))
 
-    def _attempt(self, *, write: bool) -> tuple[Head, Plan, str]:
-        head = self.repository.fetch(self.branch)
-        plan = make_plan(self.repository.snapshot(head.commit), self.request)
-        if not (write and plan.files):
-            return head, plan, ""
-        new = NewCommit(plan.files, plan.message, self.author, self.committer)
-        return head, plan, self.repository.push(head, new)
+    def _history(self, request: Request, old_version: str) -> History | None:
+        """What the promotion adds to the app, as far as anyone tells."""
+        source = request.source
+        key = source.commit, old_version
+        if key not in self.histories:
+            self.histories[key] = self._read_history(request, old_version)
+        return self.histories[key]
+
+    def _read_history(self, request: Request, old_version: str) -> History | None:
+        source, environ = request.source, self.call.environ
+        own = environ.get(f"{PREFIX}JOB_TOKEN", "").strip()
+        place = find_api(f"{source.server_url}/{source.repository}", environ)
+        same_server = place and self.place and place.api_url == self.place.api_url
+        token = own or (self.credentials.token if same_server else "")
+        if not (source.commit and source.server_url and place and token):
+            return None
+        from gitops_promote.effects.github.client import GitHub  # noqa: PLC0415  (slow)
+        from gitops_promote.effects.github.history import read_history  # noqa: PLC0415
+
+        with GitHub(place.api_url, token, own_token=token == own) as github:
+            return read_history(github, source, old_version, request.app)
+
+    def _outcome(
+        self, plan: Plan, base: Head, commit: str, review: Review | None = None
+    ) -> Outcome:
+        call = self.call
+        return Outcome(
+            plan=plan,
+            images=call.request.images,
+            mode=call.inputs.promotion_mode,
+            repository=call.repository,
+            branch=base.branch,
+            commit=commit,
+            commit_url=_commit_url(self.url, call.server, commit),
+            review=review,
+        )
+
+
+def _push(call: Call, repository: ConfigRepository) -> tuple[Head, Plan, str]:
+    """Plan on the newest head and push; the commit is empty where nothing was to be pushed."""
+    head = repository.fetch(call.inputs.config_ref)
+    plan = make_plan(repository.snapshot(head.commit), call.request)
+    if call.inputs.promotion_mode == "dry-run" or not plan.files:
+        return head, plan, ""
+    return head, plan, repository.push(head, call.new_commit(plan))
 
 
 def _request(

@@ -15,7 +15,8 @@ GITHUB = "https://github.com"
 
 _BRANCHES, _TAGS, _ORIGIN = "refs/heads/", "refs/tags/", "refs/remotes/origin/"
 
-_BOT = Identity("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+#: The bot of GitHub Actions, as GitHub names it in its commits.
+BOT = Identity("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 
 
 def in_job(environ: Mapping[str, str]) -> bool:
@@ -57,7 +58,7 @@ def identities(source: Source, environ: Mapping[str, str]) -> tuple[Identity, Id
         the two that git itself would take, or None where it isn't told any.
     """
     if in_job(environ):
-        return _actor(source), _BOT
+        return _actor(source), BOT
     author, committer = (_git_identity(who, environ) for who in ("AUTHOR", "COMMITTER"))
     return (author, committer) if author and committer else None
 
@@ -65,7 +66,7 @@ def identities(source: Source, environ: Mapping[str, str]) -> tuple[Identity, Id
 def _actor(source: Source) -> Identity:
     name = re.sub(r"[^A-Za-z0-9._\[\]-]", "", source.actor)
     if not name:
-        return _BOT
+        return BOT
     prefix = f"{source.actor_id}+" if source.actor_id.isdigit() else ""
     host = urlsplit(source.server_url).hostname or "github.com"
     return Identity(name, f"{prefix}{name}@users.noreply.{host}")

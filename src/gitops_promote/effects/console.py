@@ -95,6 +95,17 @@ class Console:
         else:
             self.say(f"{self.paint('warning:', 'yellow', 'bold')} {self.paint(text)}")
 
+    def note(self, text: str) -> None:
+        """Print what somebody has to know.
+
+        Args:
+            text: The note.
+        """
+        if self.job:
+            self.say(annotation("notice", _TITLE, text))
+        else:
+            self.say(f"{self.paint('note:', 'cyan', 'bold')} {self.paint(text)}")
+
     def fail(self, error: PromoteError) -> None:
         """Print an error.
 

@@ -30,14 +30,21 @@ def promotion_text(outcome: Outcome, console: Console) -> str:
         place = paint(f"{change.path}:{change.line}", "dim")
         lines.append(f"  {paint(change.image)}  {shown}  {place}")
     if outcome.plan.diff:
-        lines += ["", *console.diff_lines(outcome.plan.diff), ""]
-    place = f"{outcome.branch} of {outcome.repository}"
+        lines += [" ", *console.diff_lines(outcome.plan.diff), " "]
+    lines.append(_whereto(outcome, console))
+    return "\n".join(filter(None, lines))
+
+
+def _whereto(outcome: Outcome, console: Console) -> str:
+    paint, review = console.paint, outcome.review
+    if review and review.url:
+        done = "✓ " if outcome.changed else ""
+        return paint(f"{done}Pull request #{review.number}: {review.url}", "green")
+    place = f"{review.branch if review else outcome.branch} of {outcome.repository}"
     if outcome.commit:
         where = f" {outcome.commit_url}" if outcome.commit_url else ""
-        lines.append(paint(f"✓ Pushed {outcome.commit[:10]} to {place}.{where}", "green"))
-    elif outcome.changed:
-        lines.append(paint(f"Nothing was written to {place}."))
-    return "\n".join(lines)
+        return paint(f"✓ Pushed {outcome.commit[:10]} to {place}.{where}", "green")
+    return paint(f"Nothing was written to {place}.") if outcome.changed else ""
 
 
 def tags_text(tags: Tags, console: Console) -> str:
