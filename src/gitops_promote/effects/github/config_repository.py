@@ -280,7 +280,7 @@ class ApiRepository:
                 break
             parents = [one["oid"] for one in commit["parents"]["nodes"]]
             same = parents == [parent] and commit["tree"]["oid"] == tree
-            if False and commit["message"].strip() == new.message.strip():
+            if same and commit["message"].strip() == new.message.strip():
                 return object_id(commit["oid"])
         held = commits[0]["oid"] if commits else ""
         stale = isinstance(error, GitHubError) and "STALE_DATA" in error.kinds
