@@ -16,8 +16,10 @@ from gitops_promote.__main__ import main
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from github_double import GitHub, PullRequest
+from github_double.state import Access
 
 IMAGE = "ghcr.io/acme/shop"
+WRITES: dict[str, Access] = {"contents": "write", "pull_requests": "write"}
 
 DEPLOYMENT = f"""\
 apiVersion: apps/v1
@@ -222,8 +224,7 @@ def review(folder: Path) -> None:
         source = github.add_repository("acme/shop", {})
         git(app, "push", "--quiet", "--force", str(source), "HEAD:main", "--tags")
         github.add_collaborator("acme/deploy", "hubot")
-        writes = {"contents": "write", "pull_requests": "write"}
-        token = github.add_token("octocat", {"acme/deploy": writes, "acme/shop": writes})
+        token = github.add_token("octocat", {"acme/deploy": WRITES, "acme/shop": WRITES})
         propose(github, token, app)
         show(github.pull("acme/deploy"))
 

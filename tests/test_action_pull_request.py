@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from github_double import GitHub
+from github_double.state import Access
 from runner import FILES, OUTPUTS, OVERLAY, PROMOTION, Job, Runner
 from servers import commit_files, file_of, git, head_of
 
 REPOSITORY = "acme/deploy"
 DEV, STAGING = (f"apps/shop/overlays/{name}/kustomization.yaml" for name in ("dev", "staging"))
-BRANCH = "gitops-promote/{}/shop"
+BRANCH = "gitops-promote/dev/shop"
 GATES = "Scan=https://scan.example/report/1\nTests=https://ci.example/tests/2"
-WRITE = {"contents": "write", "pull_requests": "write", "issues": "write"}
+READ: Mapping[str, Access] = {"contents": "read", "pull_requests": "read"}
+WRITE: Mapping[str, Access] = {"contents": "write", "pull_requests": "write", "issues": "write"}
 
 
 class Server:
@@ -29,9 +31,8 @@ class Server:
         contents = {name: content.encode() for name, content in files.items()}
         self.bare = github.add_repository(REPOSITORY, contents)
         github.add_repository("acme/shop", {"README.md": b"A shop.\n"})
-        self.token = github.add_token("octocat", {REPOSITORY: {**WRITE}})
-        rights = {"acme/shop": {"contents": "read"}}
-        self.job_token = github.add_token("github-actions[bot]", rights)
+        self.token = github.add_token("octocat", {REPOSITORY: WRITE})
+        self.job_token = github.add_token("github-actions[bot]", {"acme/shop": READ})
 
     def promote(self, version: str, **inputs: str) -> tuple[str, dict[str, str]]:
         """A step that promotes the app by pull request, to dev."""
@@ -93,9 +94,7 @@ def runner(tmp_path: Path, tool: Callable[[str], str], action: Path, server: Ser
 
 
 @pytest.mark.parametrize("via", ["api", "git"])
-def test_a_pull_request_from_its_opening_to_its_end(
-    runner: Runner, server: Server, via: str
-) -> None:
+def test_it_is_opened_updated_and_closed(runner: Runner, server: Server, via: str) -> None:
     github, start = server.github, head_of(server.bare)
     github.add_collaborator(REPOSITORY, "reviewer")
     github.add_team(REPOSITORY, "platform")
@@ -105,79 +104,89 @@ def test_a_pull_request_from_its_opening_to_its_end(
     job = runner.run_steps(
         {
             "created": server.promote("1.1.0", commit_via=via, **texts),
-            "again": server.promote("1.1.0", commit_via=via),
             "newer": server.promote("1.2.0", commit_via=via),
-            "older": server.promote("1.1.0", commit_via=via),
-            "staging": server.promote("1.1.0", commit_via=via, environment="staging"),
         }
     )
+    (pull,) = github.pulls(REPOSITORY)
 
     assert job.status == 0, job.log
     assert operations(job) == {
         "created": ("created", "true", "1"),
-        "again": ("none", "false", "1"),
         "newer": ("updated", "true", "1"),
-        "older": ("none", "false", "1"),
-        "staging": ("created", "true", "2"),
     }
     created, newer = job.outputs_of("created"), job.outputs_of("newer")
     assert created["pull-request-url"] == f"{github.url}/{REPOSITORY}/pull/1"
-    assert created["pull-request-branch"] == BRANCH.format("dev")
+    assert created["pull-request-branch"] == pull.head == BRANCH
     assert created["pull-request-title"] == "Promote shop to 1.1.0 in dev"
     assert "| `ghcr.io/acme/shop` | `1.0.0` | **`1.1.0`** |" in created["pull-request-body"]
     assert "- [ ] [Scan](https://scan.example/report/1)" in created["pull-request-body"]
     assert created["commit-url"] == f"{github.url}/{REPOSITORY}/commit/{created['commit-sha']}"
     assert json.loads(created["json"])["pull-request-number"] == 1
-    for step in ("again", "older"):
-        assert job.outputs_of(step)["commit-sha"] == ""
-    assert "Pull request #1 already has all of it." in reason(job, "again")
-    assert "#1 already promotes 1.2.0, which is newer than 1.1.0." in reason(job, "older")
     (warning,) = job.annotated("warning")
     assert "`stranger`" in warning
 
-    pull, staging = github.pulls(REPOSITORY)
-    assert pull.state == staging.state == "open"
+    assert (pull.state, pull.author) == ("open", "octocat")
     assert pull.title == newer["pull-request-title"] == "Promote shop to 1.2.0 in dev"
     assert pull.body.startswith(newer["pull-request-body"].rstrip())
     assert "| `ghcr.io/acme/shop` | `1.0.0` | **`1.2.0`** |" in pull.body
-    assert pull.author == "octocat"
-    assert pull.labels == ["promotion"]
-    assert pull.assignees == ["octocat"]
-    assert pull.reviewers == ["reviewer"]
-    assert pull.team_reviewers == ["platform"]
+    assert (pull.labels, pull.assignees) == (["promotion"], ["octocat"])
+    assert (pull.reviewers, pull.team_reviewers) == (["reviewer"], ["platform"])
     (comment,) = pull.comments
     assert comment.body.startswith("`1.2.0` supersedes `1.1.0`. Started by ")
-    assert server.ahead(pull.head) == [pull.head_sha] == [newer["commit-sha"]]
-    assert server.read(DEV, pull.head) == OVERLAY.replace("1.0.0", "1.2.0")
+    assert server.ahead(BRANCH) == [pull.head_sha] == [newer["commit-sha"]]
+    assert server.read(DEV, BRANCH) == OVERLAY.replace("1.0.0", "1.2.0")
     assert head_of(server.bare) == start
     # GitHub signs what it commits itself.
     assert (pull.head_sha in github.repository(REPOSITORY).signed) == (via == "api")
     assert bool(server.git_requests()) == (via == "git")
 
     arrived = commit_files(server.bare, {DEV: OVERLAY.replace("1.0.0", "1.2.0").encode()})
-    person = commit_files(server.bare, {"notes.txt": b"Mine.\n"}, BRANCH.format("staging"))
-    later = runner.run_steps(
-        {
-            "arrived": server.promote("1.2.0", commit_via=via),
-            "touched": server.promote("1.2.0", commit_via=via, environment="staging"),
-        }
-    )
+    later = runner.run_steps({"arrived": server.promote("1.2.0", commit_via=via)})
+    (pull,) = github.pulls(REPOSITORY)
 
     assert later.status == 0, later.log
-    assert operations(later) == {
-        "arrived": ("closed", "false", "1"),
-        "touched": ("none", "false", "2"),
-    }
-    pull, staging = github.pulls(REPOSITORY)
+    assert operations(later) == {"arrived": ("closed", "false", "1")}
     assert (pull.state, pull.merged) == ("closed", False)
     assert pull.comments[-1].body.startswith("Closed: ")
-    assert server.branches() == [BRANCH.format("staging"), "main"]
+    assert server.branches() == ["main"]
     assert head_of(server.bare) == arrived
-    assert (staging.state, staging.head_sha) == ("open", person)
-    assert staging.title == job.outputs_of("staging")["pull-request-title"]
+    server.check_secrets(job, later)
+
+
+def test_it_stays_for_the_same_and_an_older_version_and_where_a_person_works_on_it(
+    runner: Runner, server: Server
+) -> None:
+    job = runner.run_steps(
+        {
+            "created": server.promote("1.2.0"),
+            "again": server.promote("1.2.0"),
+            "older": server.promote("1.1.0"),
+        }
+    )
+    (pull,) = server.github.pulls(REPOSITORY)
+    commit = commit_files(server.bare, {"notes.txt": b"Mine.\n"}, BRANCH)
+    later = runner.run_steps({"newer": server.promote("2.0.0")})
+    (touched,) = server.github.pulls(REPOSITORY)
+
+    assert job.status == 0, job.log
+    assert operations(job) == {
+        "created": ("created", "true", "1"),
+        "again": ("none", "false", "1"),
+        "older": ("none", "false", "1"),
+    }
+    assert "Pull request #1 already has all of it." in reason(job, "again")
+    assert "#1 already promotes 1.2.0, which is newer than 1.1.0." in reason(job, "older")
+    assert job.outputs_of("again")["commit-sha"] == job.outputs_of("older")["commit-sha"] == ""
+    assert pull.head_sha == job.outputs_of("created")["commit-sha"]
+    assert not job.annotated("warning")
+
+    assert later.status == 0, later.log
+    assert operations(later) == {"newer": ("none", "false", "1")}
     (warning,) = later.annotated("warning")
-    assert "Pull request #2 has commits of " in warning
-    assert "Pull request #2 has commits of " in reason(later, "touched")
+    assert "Pull request #1 has commits of " in warning
+    assert "Pull request #1 has commits of " in reason(later, "newer")
+    assert (touched.state, touched.head_sha) == ("open", commit)
+    assert (touched.title, touched.body, touched.comments) == (pull.title, pull.body, [])
     server.check_secrets(job, later)
 
 
@@ -257,15 +266,14 @@ def test_a_push_by_the_api_and_a_branch_where_there_is_no_api(
     assert not server.github.pulls(REPOSITORY)
 
     outputs = job.outputs_of("plain")
-    branch = BRANCH.format("dev")
-    assert outputs["pull-request-branch"] == branch
+    assert outputs["pull-request-branch"] == BRANCH
     assert outputs["pull-request-url"] == ""
     assert outputs["pull-request-title"] == "Promote shop to 1.1.0 in dev"
     assert "**`1.1.0`**" in outputs["pull-request-body"]
-    assert outputs["commit-sha"] == head_of(runner.config, branch)
+    assert outputs["commit-sha"] == head_of(runner.config, BRANCH)
     assert head_of(runner.config) == plain
     (notice,) = job.annotated("notice")
-    assert f"Open one from {branch} to main" in notice
+    assert f"Open one from {BRANCH} to main" in notice
     summary = job.log[job.log.rindex("Summary - ") :]
     assert "> Open a pull request from " in summary
     assert "**Revert** this pull request after its merge" in summary
@@ -273,9 +281,8 @@ def test_a_push_by_the_api_and_a_branch_where_there_is_no_api(
 
 
 def test_what_a_token_may_not_do_is_named(runner: Runner, server: Server) -> None:
-    read = {"contents": "read", "pull_requests": "read"}
-    reader = server.github.add_token("octocat", {REPOSITORY: {**read}})
-    pusher = server.github.add_token("octocat", {REPOSITORY: {**read, "contents": "write"}})
+    reader = server.github.add_token("octocat", {REPOSITORY: READ})
+    pusher = server.github.add_token("octocat", {REPOSITORY: {**READ, "contents": "write"}})
     start = head_of(server.bare)
     steps = {
         "reader": server.promote("1.1.0", token=reader),
@@ -307,6 +314,8 @@ def operations(job: Job) -> dict[str, tuple[str, str, str]]:
     found = {}
     for step in job.steps:
         outputs = job.outputs_of(step)
+        if not outputs:
+            continue  # the step that reads the others
         assert set(outputs) == OUTPUTS
         operation, changed, number = (outputs[name] for name in names)
         found[step] = operation, changed, number

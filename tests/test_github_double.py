@@ -29,6 +29,7 @@ DEPLOY = "acme/deploy"
 PULLS = f"/repos/{DEPLOY}/pulls"
 OPEN = {"title": "Promote", "head": "promote", "base": "main"}
 ALL: dict[str, Access] = {"contents": "write", "pull_requests": "write"}
+PULL = "pullRequest(number: 1) { id }"
 COMMIT = """
 mutation ($input: CreateCommitOnBranchInput!) {
   createCommitOnBranch(input: $input) {
@@ -82,16 +83,16 @@ class Client:
         given = {"branch": where, "expectedHeadOid": expected, "message": message}
         return self.graphql(COMMIT, input={**given, "fileChanges": {"additions": added}})
 
-    def node(self, what: str = "pullRequest(number: 1)") -> str:
-        query = f'{{ repository(owner: "acme", name: "deploy") {{ id {what} {{ id }} }} }}'
+    def node(self, what: str = "") -> str:
+        """The id of the repository, or of its pull request."""
+        query = f'{{ repository(owner: "acme", name: "deploy") {{ id {what} }} }}'
         found = self.graphql(query)["data"]["repository"]
-        return str(found[what.partition("(")[0]]["id"])
+        return str(found["pullRequest"]["id"] if what else found["id"])
 
     def update_refs(self, *updates: tuple[str, str, str]) -> Json:
-        repository = self.graphql('{ repository(owner: "acme", name: "deploy") { id } }')
         names = ("name", "beforeOid", "afterOid")
         given = {
-            "repositoryId": repository["data"]["repository"]["id"],
+            "repositoryId": self.node(),
             "refUpdates": [dict(zip(names, update, strict=True)) for update in updates],
         }
         return self.graphql(UPDATE_REFS, input=given)
@@ -192,6 +193,20 @@ def test_a_violation_fails_the_test_that_used_the_double(tmp_path: Path) -> None
 
     with pytest.raises(AssertionError, match="nonsense"):
         use()
+
+
+def test_without_the_published_data_nothing_is_checked_and_all_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "OPENAPI", tmp_path / "missing.json")
+
+    with GitHub(tmp_path) as github:
+        github.add_repository(DEPLOY, {})
+        client = Client(github, github.add_token("octocat", {DEPLOY: ALL}))
+        answer = client.rest("GET", f"/repos/{DEPLOY}")
+
+    assert answer.json()["full_name"] == DEPLOY
+    assert github.checked == {}
 
 
 def test_every_operation_answers_as_published(github: GitHub, bare: Path, pull: int) -> None:
@@ -335,6 +350,23 @@ def test_refs_are_updated_all_or_none(client: Client, bare: Path, wrong: str) ->
     assert "errors" not in done
     after = git("--git-dir", bare, "for-each-ref", "--format=%(refname)").split()
     assert after == [b"refs/heads/fresh", b"refs/heads/main"]
+
+
+def test_a_forced_update_may_leave_open_what_the_ref_held(client: Client, bare: Path) -> None:
+    old = head_of(bare)
+    commit_files(bare, {"a": b""})
+    given = {"repositoryId": client.node(), "refUpdates": []}
+
+    def update(name: str, after: str) -> Json:
+        change = {"name": f"refs/heads/{name}", "afterOid": after, "force": True}
+        return client.graphql(UPDATE_REFS, input={**given, "refUpdates": [change]})
+
+    answers = [update("main", old), update("new", old), update("new", ZERO), update("new", ZERO)]
+
+    assert [answer.get("errors", []) == [] for answer in answers] == [True, True, True, False]
+    assert git("--git-dir", bare, "for-each-ref", "--format=%(objectname)").decode().split() == [
+        old
+    ]
 
 
 def test_a_ref_goes_back_by_force_only(client: Client, bare: Path) -> None:
@@ -513,7 +545,7 @@ def test_a_bot_has_its_name_of_github(github: GitHub, bare: Path) -> None:
     query = (
         '{ viewer { login databaseId } node(id: "%s") { ... on PullRequest { author { login } } } }'
     )
-    data = bot.graphql(query % bot.node())["data"]
+    data = bot.graphql(query % bot.node(PULL))["data"]
 
     words = "GitHub Actions is not permitted to create or approve pull requests."
     assert (refused.status_code, refused.json()["message"]) == (403, words)
@@ -585,7 +617,7 @@ def test_a_conflict_is_seen(client: Client, bare: Path, pull: int) -> None:
 def test_auto_merge_waits_for_what_is_required(
     github: GitHub, client: Client, bare: Path, pull: int
 ) -> None:
-    node = client.node()
+    node = client.node(PULL)
 
     refused = [client.error(AUTO_MERGE, id=node)]
     github.repository(DEPLOY).allow_auto_merge = True
@@ -606,7 +638,7 @@ def test_auto_merge_waits_for_what_is_required(
 
 
 def test_mutations_change_a_pull_request(github: GitHub, client: Client, pull: int) -> None:
-    node = client.node()
+    node = client.node(PULL)
     mutation = "mutation { %s(input: {%s: %s}) { __typename } }"
     quoted = f'"{node}"'
 

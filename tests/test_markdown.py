@@ -86,6 +86,7 @@ def seen(text: str) -> str:
 @given(HOSTILE)
 @example("\\@octocat")
 @example("1. @octocat")
+@example("    @octocat")
 @example("mail@evil.example")
 def test_a_text_is_only_text(value: str) -> None:
     read = Read(f"{escape(value)}\n\n- {escape(value)}\n\n| {escape(value)} |\n|---|\n")
@@ -96,6 +97,7 @@ def test_a_text_is_only_text(value: str) -> None:
 
 
 @given(HOSTILE)
+@example("`[skip ci]")
 def test_code_shows_what_it_is_given(value: str) -> None:
     read = Read(f"x {code(value)}\n\n| {code(value)} |\n|---|\n\n<p>{code_element(value)}</p>\n")
 
@@ -141,6 +143,7 @@ def test_what_is_encoded_in_an_address() -> None:
 def test_hidden_characters_are_shown() -> None:
     assert one_line("a\u202eb\ud800\u2060") == "a⟨U+202E⟩b\ufffd⟨U+2060⟩"
     assert code("\u2066x") == "`⟨U+2066⟩x`"
+    assert one_line(one_line("[skip ci]")) == one_line("[skip ci]") == "[\u200bskip ci]"
     assert "⟨U+202E⟩" in fenced("+ \u202e\n", "diff")
     assert "\x1b" not in fenced("\x1b[31m", "")
 

@@ -107,7 +107,7 @@ def test_more_than_images_is_a_warning() -> None:
 
 def test_what_the_plan_warns_of_is_a_warning() -> None:
     facts = example()
-    warned = replace(facts.plan, warnings=("`a` is unused.", "b"))
+    warned = replace(facts.plan, warnings=("`a` is unused.", "\x1b", "b"))
 
     assert "> [!WARNING]\n> - `a` is unused.\n> - b\n" in body(replace(facts, plan=warned))
 

@@ -62,7 +62,6 @@ class Reviewing:
     history: Callable[[Request, str], History | None]
     # What was done in tries that failed later on, so that it is told in the end.
     operation: str = "none"
-    wrote: bool = False
     warnings: dict[str, None] = field(default_factory=dict)
 
     def attempt(self) -> Reviewed:
@@ -91,7 +90,7 @@ class Reviewing:
         if not plan.files:
             return self._clear(base, plan, proposal)
         if kept := self._reason_to_keep(plan, proposal):
-            self._repair(base, proposal)
+            self._repair(base, plan, proposal)
             self.operation = "none"
             return self._done(base, plan, proposal, reason=kept)
         self._check_same_images(plan, proposal)
@@ -130,14 +129,18 @@ class Reviewing:
             pull = proposal.pull_request
             stays = f" {_named(proposal)} stays open: it promotes something else." if pull else ""
             return self._done(base, plan, proposal, reason=f"{plan.reason}{stays}")
-        if proposal.pull_request and self.pull_requests:
-            self.pull_requests.comment(proposal.pull_request, closing_comment(plan.reason))
-            self.pull_requests.close(proposal.pull_request)
-            self.operation = "closed"
-        if call.inputs.pull_request.delete_branch:
+        pull, deletes = proposal.pull_request, call.inputs.pull_request.delete_branch
+        if pull and self.pull_requests:
+            self._check_holds(self.pull_requests, proposal.branch, proposal.commit, pull)
+            self.pull_requests.comment(pull, closing_comment(plan.reason))
+        if deletes:
+            # GitHub closes what loses its branch; and unlike a closing this can't hit a promotion
+            # that has come meanwhile.
             self.repository.delete(Head(proposal.branch, proposal.commit))
-            if not self.pull_requests:
-                self.operation = "closed"
+        if pull or (deletes and not self.pull_requests):
+            self.operation = "closed"
+        if pull and self.pull_requests and not deletes:
+            self.pull_requests.close(pull)
         return self._done(base, plan, proposal, reason=plan.reason)
 
     def _has_arrived(self, base: Head, proposal: Proposal) -> bool:
@@ -202,8 +205,12 @@ class Reviewing:
             return self._done(base, plan, proposal, commit, text=text)
         if pull is None or marked(pull.body)[0] != commit:
             text = self._text(base, plan, self.call.request)
+            if pull:
+                self._announce(self.pull_requests, pull, plan)
             pull = self._write(self.pull_requests, base, proposal, commit, text, plan)
-        self._warn(self.pull_requests.merge_itself(pull, commit, self.call.inputs.pull_request))
+        if refused := self.pull_requests.merge_itself(pull, commit, self.call.inputs.pull_request):
+            self._check_holds(self.pull_requests, proposal.branch, commit, pull)
+            self._warn(refused)
         return self._done(base, plan, replace(proposal, pull_request=pull), commit, text=text)
 
     def _write(
@@ -218,38 +225,55 @@ class Reviewing:
         wanted = self.call.inputs.pull_request
         promoted = read_promotion(plan.message)
         version = promoted.version if promoted else ""
-        self.wrote = True
         pull = proposal.pull_request
         if pull is None:
-            self.operation = "created"
             unfinished = replace(text, body=mark(text.body, "", version))
-            pull = pull_requests.open(proposal.branch, base.branch, unfinished, draft=wanted.draft)
+            pull = self._open(pull_requests, base, proposal, unfinished)
         else:
             self.operation = "updated" if self.operation == "none" else self.operation
-            old = marked(pull.body)[1]
-            if old not in ("", "-", version):
-                pull_requests.comment(
-                    pull, supersede_comment(old, version, self.call.request.source)
-                )
         self._warn(pull_requests.settle(pull, wanted))
         # Last, as it says that all is done; and only as long as it is about what is there.
-        self._check_holds(pull_requests, proposal.branch, commit)
+        self._check_holds(pull_requests, proposal.branch, commit, pull)
         final = replace(text, body=mark(text.body, commit, version))
         pull_requests.rewrite(pull, base.branch, final)
-        self._check_holds(pull_requests, proposal.branch, commit)
+        self._check_holds(pull_requests, proposal.branch, commit, pull)
         return pull
 
-    def _check_holds(self, pull_requests: PullRequests, branch: str, commit: str) -> None:
-        if not pull_requests.holds(branch, commit):
+    def _announce(self, pull_requests: PullRequests, pull: PullRequest, plan: Plan) -> None:
+        """Say on a pull request that this promotion takes the place of another."""
+        promoted = read_promotion(plan.message)
+        old, new = marked(pull.body)[1], promoted.version if promoted else ""
+        if old not in ("", "-", new):
+            pull_requests.comment(pull, supersede_comment(old, new, self.call.request.source))
+
+    def _open(
+        self, pull_requests: PullRequests, base: Head, proposal: Proposal, text: PullRequestText
+    ) -> PullRequest:
+        # Before, as it may be done though the answer is lost.
+        before, self.operation = self.operation, "created"
+        draft = self.call.inputs.pull_request.draft
+        try:
+            return pull_requests.open(proposal.branch, base.branch, text, draft=draft)
+        except MovedHeadError:
+            self.operation = before
+            raise
+
+    def _check_holds(
+        self, pull_requests: PullRequests, branch: str, commit: str, pull: PullRequest
+    ) -> None:
+        if not pull_requests.holds(branch, commit, pull):
             raise MovedHeadError(f"Branch {branch} of {self.call.repository} moved meanwhile.")
 
-    def _repair(self, base: Head, proposal: Proposal) -> None:
+    def _repair(self, base: Head, plan: Plan, proposal: Proposal) -> None:
         """Give a newer promotion its text back, where a late one of ours took its place."""
         pull, promoted = proposal.pull_request, proposal.promoted
-        if not (self.wrote and pull and promoted and self.pull_requests):
+        mine = read_promotion(plan.message)
+        if not (pull and promoted and mine and self.pull_requests):
             return
+        commit, told = marked(pull.body)
         images = promoted.take_over(self.call.request.images)
-        if images is None or marked(pull.body)[0] == proposal.commit:
+        # Of ours, and perhaps of a run that was killed. Any other is the newer one's to write.
+        if images is None or commit == proposal.commit or told != mine.version:
             return
         request = replace(self.call.request, images=images, source=promoted.source)
         plan = make_plan(self.repository.snapshot(base.commit), request)

@@ -326,12 +326,12 @@ class Root:
         if after == ZERO:
             if not old:
                 raise _not_updated()
-            return f"delete {name} {before or ''}"
+            return f"delete {name} {before or ''}".rstrip()
         found = objects.find(after) if _OID.fullmatch(after) else None
         if not found or found[1] != "commit":
             raise _not_updated()
         if update.get("force"):
-            return f"update {name} {after} {before or ''}"
+            return f"update {name} {after} {before or ''}".rstrip()
         if old and objects.compare(old, after).behind:
             raise _not_updated()
         # What was compared must still be there.

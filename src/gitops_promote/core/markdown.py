@@ -18,9 +18,10 @@ _LINKED = re.compile(
 # workflows from running there: "Skipping workflow runs".
 _SKIP = re.compile(r"\[(?=(?:skip|no|ci|actions)[ -]\w+\])|(?<=skip-checks)(?=:)", re.IGNORECASE)
 # Characters that reorder what stands around them, or are not seen at all, and halves of others.
-# Joiners (U+200C, U+200D) stay: scripts and emoji need them.
+# Joiners (U+200C, U+200D) stay: scripts and emoji need them. So does `_BREAK`: a text can come here
+# twice.
 _UNSEEN = re.compile(
-    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "[\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
 )
 # A mark that makes a list, a heading or a line of what comes after it.
@@ -132,8 +133,8 @@ def escape(text: str) -> str:
         Markdown on one line that formats, links and notifies nothing.
     """
     text = _LINKED.sub(_broken, one_line(text))
-    text = re.sub(r"([\\`*_{}\[\]<>#|!@~&$])", r"\\\1", text)
-    # A line of text starts no block; behind a number its dot is what matters.
+    text = re.sub(r"([\\`*_{}\[\]<>#|!@~&$])", r"\\\1", re.sub("^ +", " ", text))
+    # A line of text starts no block, of code neither; behind a number its dot is what matters.
     return _BLOCK.sub(lambda f: f"{f[1]}{f[2]}\\" if f[2].isdigit() else f"{f[1]}\\{f[2]}", text)
 
 

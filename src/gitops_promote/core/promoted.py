@@ -14,6 +14,7 @@ _COMMIT = re.compile(
     r"^Source-Commit: (?:(https?://[^/\s]+)/(\S+)/commit/)?([0-9a-f]{40,64})$", re.MULTILINE
 )
 _RUN = re.compile(r"^Source-Run: (https?://[^/\s]+)/(\S+)/actions/runs/(\d+)$", re.MULTILINE)
+_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,13 @@ class Promoted:
 
     @property
     def version(self) -> str:
-        """The version that all images have, else each with its name's last part."""
+        """The version that all images have, else each with its name's last part, cut for people."""
         versions = dict.fromkeys(self.versions.values())
         if len(versions) == 1:
             return next(iter(versions))
         pairs = self.versions.items()
-        return ", ".join(f"{name.rpartition('/')[2]} {version}" for name, version in pairs)
+        text = ", ".join(f"{name.rpartition('/')[2]} {version}" for name, version in pairs)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
     def take_over(self, images: tuple[Image, ...]) -> tuple[Image, ...] | None:
         """Ask for these versions, where a call asks for others of the same images.

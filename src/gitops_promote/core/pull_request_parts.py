@@ -198,9 +198,10 @@ def _warnings(facts: Facts, room: int) -> str:
         count = _count(history.behind, "commit")
         repository = code(cut(history.repository, _LONGEST_CELL))
         texts.append(f"**This goes back:** it takes {count} of {repository} away.")
-    warnings = [text for text in facts.plan.warnings if text.strip()]
-    texts += [prose(cut(text, _LONGEST_WARNING)) for text in warnings[:_MOST_ITEMS]]
-    more = max(0, len(warnings) - _MOST_ITEMS)
+    made = [prose(cut(text, _LONGEST_WARNING)) for text in facts.plan.warnings[:_MOST_ITEMS]]
+    # An item of a list with nothing in it would underline what is above.
+    texts += [text for text in made if text.strip()]
+    more = len(facts.plan.warnings) - len(made)
     if not texts:
         return ""
 
@@ -370,6 +371,8 @@ def _old_input(facts: Facts) -> str:
         known = old.setdefault(change.image, change.old)
         if known != change.old or not change.old.version:
             return ""
+    if not old:
+        return ""
     items = [_item(image, reference) for image, reference in old.items()]
     environments = facts.request.environments
     lines = [f"app: {facts.request.app}"] if facts.request.app else []

@@ -171,7 +171,8 @@ class GitRepository(PrivateRepository):
     def reset(self, branch: Head, base: Head, new: NewCommit) -> str:
         """As `ConfigRepository.reset` says; the one push here that may go back."""
         commit = self.commit(base.commit, new.files, new.message, new.author, new.committer)
-        self.send(f"+{commit}", branch, f"--force-with-lease={branch.branch}:{branch.commit}")
+        # Without a `+`, which would push even where the branch isn't at that commit any more.
+        self.send(commit, branch, f"--force-with-lease={branch.branch}:{branch.commit}")
         return commit
 
     def delete(self, branch: Head) -> None:
@@ -220,8 +221,7 @@ class GitRepository(PrivateRepository):
         """Push a commit to its branch.
 
         Args:
-            commit: What `commit` returned. Behind a `+` it need be no fast-forward; empty, the
-                branch is deleted.
+            commit: What `commit` returned. Empty, the branch is deleted.
             head: The branch, as fetched.
             *options: Further options of git-push(1).
 
@@ -275,7 +275,7 @@ class GitRepository(PrivateRepository):
 
     def _arrived(self, commit: str, head: Head) -> bool:
         with suppress(GitError, RetryableError):
-            return self._branches().get(head.branch, "") == commit.removeprefix("+")
+            return self._branches().get(head.branch, "") == commit
         return False
 
     def _no_branch(self, branch: str) -> PromoteError:

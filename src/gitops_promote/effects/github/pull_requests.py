@@ -105,22 +105,25 @@ class PullRequests:
         is_over = pull is None and commit in left
         return Proposal(branch, commit, commits, is_whole, is_over, pull)
 
-    def holds(self, branch: str, commit: str) -> bool:
-        """Whether a branch holds a commit, asked anew.
+    def holds(self, branch: str, commit: str, pull: PullRequest) -> bool:
+        """Whether a branch holds a commit for an open pull request, asked anew.
 
         Args:
             branch: The branch's name.
             commit: The commit.
+            pull: The pull request.
 
         Returns:
-            True where it is the branch's newest.
+            True where the commit is the branch's newest, and nobody merged or closed the pull
+            request.
 
         Raises:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
         found = self._ask(_FIND, branch=branch, ref=f"refs/heads/{branch}")
-        return bool(found["ref"]) and found["ref"]["target"]["oid"] == commit
+        is_open = pull.number in [node["number"] for node in found["open"]["nodes"]]
+        return is_open and bool(found["ref"]) and found["ref"]["target"]["oid"] == commit
 
     def open(self, branch: str, base: str, text: PullRequestText, *, draft: bool) -> PullRequest:
         """Open a pull request.
@@ -332,7 +335,9 @@ class PullRequests:
         return commits, len(commits) == compared["aheadBy"]
 
     def _ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  (what GitHub answers)
-        data = self._github.graphql(query, {**self._names, **variables}, self._doing)
+        names = {**self._names, **variables}
+        # To look needs less, but who looks here is about to write.
+        data = self._github.graphql(query, names, self._doing, needs="pull_requests=write")
         return data["repository"]
 
 

@@ -1,0 +1,410 @@
+"""Promotions by pull request, from call to call, on GitHub as its stand-in plays it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import pytest
+
+from calls import COMMIT, DEV, OVERLAY, SHOP
+from github_double import GitHub, PullRequest
+from gitops_promote.__main__ import main
+from memory import FILES
+from servers import commit_files, file_of, git, head_of
+
+if TYPE_CHECKING:
+    from github_double.state import Access
+
+DEPLOY = "acme/deploy"
+BRANCH = "gitops-promote/dev/shop"
+WRITES: dict[str, Access] = {"contents": "write", "pull_requests": "write"}
+
+
+@final
+class Hub:
+    """A GitHub with a config repository, and calls of the program against it."""
+
+    def __init__(self, github: GitHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.github = github
+        self.folder = folder
+        self.capsys = capsys
+        self.bare = github.add_repository(DEPLOY, {p: t.encode() for p, t in FILES.items()})
+        self.token = github.add_token("octocat", {DEPLOY: WRITES})
+        self.run_id = 100
+        self.err = ""
+
+    def call(
+        self, version: str, *flags: str, status: int = 0, environment: str = "dev", **environ: str
+    ) -> dict[str, Any]:
+        """Promote a version of the shop by pull request, and give what is told of it."""
+        self.run_id += 1
+        usual = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_SHA": COMMIT,
+            "GITHUB_REF": "refs/heads/main",
+            "GITHUB_REPOSITORY": "acme/shop",
+            "GITHUB_RUN_ID": str(self.run_id),
+            "GITHUB_ACTOR": "octocat",
+            "GITOPS_PROMOTE_TOKEN": self.token,
+            **self.github.environ,
+        }
+        wanted = ["--config-repository", DEPLOY, "--images", f"{SHOP}:{version}"]
+        wanted += ["--environment", environment, "--target", OVERLAY]
+        wanted += ["--promotion-mode", "pull-request", "--format", "json"]
+        ended = main(["promote", *wanted, *flags], {**usual, **environ})
+        out, self.err = self.capsys.readouterr()
+        assert ended == status, self.err
+        assert self.token not in out + self.err
+        told: dict[str, Any] = json.loads(out) if out else {}
+        return told
+
+    @property
+    def pull(self) -> PullRequest:
+        return self.github.pull(DEPLOY, len(self.github.pulls(DEPLOY)))
+
+    @property
+    def branches(self) -> set[str]:
+        shown = git("--git-dir", self.bare, "for-each-ref", "--format=%(refname:strip=2)")
+        return {name for name in shown.decode().split() if name != "main"}
+
+    def commits(self) -> list[str]:
+        """The subjects of the commits that the base doesn't have."""
+        shown = git("--git-dir", self.bare, "log", "--format=%s", f"main..{BRANCH}")
+        return shown.decode().splitlines()
+
+
+@pytest.fixture
+def hub(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+) -> Iterator[Hub]:
+    with GitHub(tmp_path) as github:
+        yield Hub(github, tmp_path, capsys)
+    record_property("counts:checked by GitHub's own descriptions", github.checked)
+
+
+both = pytest.mark.parametrize("via", ["api", "git"])
+
+
+@both
+def test_a_pull_request_is_opened(hub: Hub, via: str) -> None:
+    told = hub.call("1.2.3", "--commit-via", via, "--labels", "dev", "--gates", "Scan=https://s.io")
+
+    pull = hub.pull
+    assert (pull.title, pull.base, pull.head) == ("Promote shop to 1.2.3 in dev", "main", BRANCH)
+    assert pull.labels == ["dev"]
+    assert "- [ ] [Scan](https://s.io)" in pull.body
+    assert hub.commits() == ["Promote shop to 1.2.3 in dev"]
+    assert b'newTag: "1.2.3"' in file_of(hub.bare, DEV, BRANCH)
+    assert told["pull-request-number"] == pull.number == 1
+    assert told["pull-request-url"].endswith("/acme/deploy/pull/1")
+    assert (told["pull-request-operation"], told["changed"]) == ("created", True)
+    assert told["commit-sha"] == pull.head_sha == head_of(hub.bare, BRANCH)
+    assert hub.branches == {BRANCH}
+
+
+@both
+def test_the_same_version_does_nothing(hub: Hub, via: str) -> None:
+    hub.call("1.2.3", "--commit-via", via)
+    before = hub.pull
+    told = hub.call("1.2.3", "--commit-via", via)
+
+    assert hub.pull == before
+    assert (told["pull-request-operation"], told["changed"]) == ("none", False)
+    assert told["reason"] == "Pull request #1 already has all of it."
+    assert told["pull-request-number"] == 1
+
+
+@both
+def test_a_newer_version_updates_it(hub: Hub, via: str) -> None:
+    hub.call("1.2.3", "--commit-via", via)
+    commit_files(hub.bare, {"other.yaml": b"a: 1\n"})
+    told = hub.call("1.3.0", "--commit-via", via)
+
+    pull = hub.pull
+    assert (told["pull-request-operation"], told["pull-request-number"]) == ("updated", 1)
+    assert pull.title == "Promote shop to 1.3.0 in dev"
+    assert "**`1.3.0`**" in pull.body
+    assert "1.2.3" not in pull.body
+    assert ["`1.3.0` supersedes `1.2.3`" in comment.body for comment in pull.comments] == [True]
+    assert hub.commits() == ["Promote shop to 1.3.0 in dev"]
+    assert file_of(hub.bare, "other.yaml", BRANCH) == b"a: 1\n"
+    assert hub.branches == {BRANCH}
+
+
+@both
+def test_what_came_another_way_closes_it(hub: Hub, via: str) -> None:
+    hub.call("1.2.3", "--commit-via", via)
+    commit_files(hub.bare, {DEV: file_of(hub.bare, DEV, BRANCH)})
+    told = hub.call("1.2.3", "--commit-via", via)
+
+    assert (told["pull-request-operation"], told["changed"]) == ("closed", False)
+    assert (hub.pull.state, hub.pull.merged) == ("closed", False)
+    assert "already has" in hub.pull.comments[-1].body
+    assert hub.branches == set()
+
+
+def test_both_ways_of_committing_take_over_from_each_other(hub: Hub) -> None:
+    for version, via in (("1.0.1", "git"), ("1.0.2", "api"), ("1.0.3", "git"), ("1.0.4", "api")):
+        told = hub.call(version, "--commit-via", via)
+
+        assert told["pull-request-number"] == 1
+        assert hub.commits() == [f"Promote shop to {version} in dev"]
+
+
+def test_an_older_version_changes_nothing(hub: Hub) -> None:
+    hub.call("1.3.0")
+    before = hub.pull
+    told = hub.call("1.2.3")
+
+    assert told["reason"].startswith("Pull request #1 already promotes 1.3.0, which is newer")
+    assert hub.pull == before
+
+
+def test_the_version_that_the_base_has_doesnt_close_a_newer_one(hub: Hub) -> None:
+    hub.call("1.3.0")
+    told = hub.call("1.0.0")
+
+    assert (told["pull-request-operation"], hub.pull.state) == ("none", "open")
+    assert "Pull request #1 stays open" in told["reason"]
+
+
+def test_an_outdated_one_is_closed_when_the_base_goes_past_it(hub: Hub) -> None:
+    hub.call("1.2.3")
+    newer = file_of(hub.bare, DEV).replace(b'"1.0.0"', b'"1.3.0"')
+    commit_files(hub.bare, {DEV: newer})
+    hub.call("1.3.0")
+
+    assert hub.pull.state == "closed"
+
+
+def test_the_work_of_a_person_is_reported(hub: Hub) -> None:
+    hub.call("1.2.3")
+    commit_files(hub.bare, {"extra.yaml": b"b: 1\n"}, branch=BRANCH)
+    mine = head_of(hub.bare, BRANCH)
+    told = hub.call("1.3.0")
+
+    assert head_of(hub.bare, BRANCH) == mine
+    assert told["reason"].startswith("Pull request #1 has commits of ")
+    assert told["warnings"] == [told["reason"]]
+    assert "::warning" in hub.err
+
+
+def test_neither_is_it_closed_then(hub: Hub) -> None:
+    hub.call("1.2.3")
+    promoted = file_of(hub.bare, DEV, BRANCH)
+    commit_files(hub.bare, {"extra.yaml": b"b: 1\n"}, branch=BRANCH)
+    commit_files(hub.bare, {DEV: promoted})
+    hub.call("1.2.3")
+
+    assert hub.pull.state == "open"
+    assert hub.branches == {BRANCH}
+
+
+@pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
+def test_after_its_merge_the_next_is_another_one(
+    hub: Hub, method: Literal["merge", "squash", "rebase"]
+) -> None:
+    hub.call("1.2.3")
+    hub.github.merge(DEPLOY, 1, method=method)
+    told = hub.call("1.3.0")
+
+    assert (told["pull-request-operation"], told["pull-request-number"]) == ("created", 2)
+    assert hub.commits() == ["Promote shop to 1.3.0 in dev"]
+    assert hub.pull.comments == []
+
+
+def test_the_branch_that_a_merge_left_is_deleted(hub: Hub) -> None:
+    hub.call("1.2.3")
+    hub.github.merge(DEPLOY, 1, method="squash")
+    told = hub.call("1.2.3")
+
+    assert (told["changed"], told["pull-request-operation"]) == (False, "none")
+    assert hub.branches == set()
+
+
+def test_one_that_somebody_closed_is_no_hindrance(hub: Hub) -> None:
+    hub.call("1.3.0")
+    hub.github.close(DEPLOY, 1)
+    told = hub.call("1.2.3")
+
+    assert (told["pull-request-operation"], told["pull-request-number"]) == ("created", 2)
+    assert hub.commits() == ["Promote shop to 1.2.3 in dev"]
+
+
+def test_one_that_conflicts_is_made_anew(hub: Hub) -> None:
+    hub.call("1.2.3")
+    commit_files(hub.bare, {DEV: file_of(hub.bare, DEV).replace(b'"1.0.0"', b'"1.1.0"')})
+    told = hub.call("1.2.3")
+
+    assert told["pull-request-operation"] == "updated"
+    assert hub.pull.comments == []
+    assert "| `1.1.0` | **`1.2.3`** |" in hub.pull.body
+    assert hub.commits() == ["Promote shop to 1.2.3 in dev"]
+
+
+def test_what_a_person_wrote_into_the_body_stays_until_there_is_something_to_say(hub: Hub) -> None:
+    hub.call("1.2.3")
+    note = hub.pull.body.replace("#### Roll back", "Mind the cache.\n\n#### Roll back")
+    repository = hub.github.repository(DEPLOY)
+    repository.edit_pull(repository.pull(1), {"body": note})
+    hub.call("1.2.3")
+    kept = hub.pull.body
+    hub.call("1.3.0")
+
+    assert "Mind the cache." in kept
+    assert "Mind the cache." not in hub.pull.body
+
+
+def test_two_environments_have_a_pull_request_each(hub: Hub) -> None:
+    hub.call("1.2.3")
+    overlay = DEV.replace("dev", "prod")
+    commit_files(hub.bare, {overlay: file_of(hub.bare, DEV)})
+    told = hub.call("1.2.3", environment="prod")
+
+    assert told["pull-request-number"] == 2
+    assert hub.branches == {BRANCH, "gitops-promote/prod/shop"}
+
+
+def test_people_labels_and_milestone(hub: Hub) -> None:
+    hub.github.add_collaborator(DEPLOY, "hubot")
+    hub.github.add_team(DEPLOY, "platform")
+    number = hub.github.add_milestone(DEPLOY, "Autumn")
+    hub.call(
+        "1.2.3",
+        *("--labels", "prod,Urgent", "--assignees", "hubot,nobody-here"),
+        *("--reviewers", "hubot,stranger", "--team-reviewers", "acme/platform"),
+        *("--milestone", str(number), "--draft"),
+    )
+
+    pull = hub.pull
+    assert pull.draft
+    assert pull.labels == ["prod", "Urgent"]
+    assert pull.assignees == ["hubot"]
+    assert (pull.reviewers, pull.team_reviewers) == (["hubot"], ["platform"])
+    assert pull.milestone == number
+    assert "can't be assigned to `nobody-here`" in hub.err
+    assert "stranger" in hub.err
+    assert hub.err.count("::warning") == 2
+
+
+def test_a_milestone_that_isnt_there_is_a_warning(hub: Hub) -> None:
+    told = hub.call("1.2.3", "--milestone", "9")
+
+    assert told["pull-request-operation"] == "created"
+    assert "set milestone 9 of pull request #1" in hub.err
+
+
+def test_auto_merge_waits_for_the_checks(hub: Hub) -> None:
+    hub.github.repository(DEPLOY).allow_auto_merge = True
+    hub.github.protect(DEPLOY, "main", checks=("ci",))
+    hub.call("1.2.3", "--auto-merge", "squash")
+    waiting = (hub.pull.auto_merge, hub.pull.state)
+    hub.github.pass_checks(DEPLOY, 1)
+
+    assert waiting == ("squash", "open")
+    assert hub.pull.merged
+    assert b'newTag: "1.2.3"' in file_of(hub.bare, DEV)
+
+
+def test_auto_merge_that_github_refuses_is_a_warning(hub: Hub) -> None:
+    told = hub.call("1.2.3", "--auto-merge", "merge")
+
+    assert told["pull-request-operation"] == "created"
+    assert hub.err.count("::warning") == 1
+    assert "let pull request #1 merge itself" in hub.err
+
+
+def test_an_executable_file_is_left_to_git(hub: Hub) -> None:
+    commit_files(hub.bare, {DEV: file_of(hub.bare, DEV)}, modes={DEV: "100755"})
+    told = hub.call("1.2.3", "--commit-via", "api")
+
+    assert told["pull-request-operation"] == "created"
+    assert "So git makes the commit." in hub.err
+    mode = git("--git-dir", hub.bare, "ls-tree", BRANCH, DEV).decode().split()[0]
+    assert mode == "100755"
+
+
+@both
+def test_a_signoff_names_who_stands_in_the_commit(hub: Hub, via: str) -> None:
+    hub.call("1.2.3", "--commit-via", via, "--signoff")
+    form = "%cn <%ce>" if via == "git" else "%an <%ae>"
+    shown = git("--git-dir", hub.bare, "log", "-1", f"--format={form}%n%B", BRANCH).decode()
+    # A server of one's own has no-reply addresses of its own.
+    person, message = shown.replace("127.0.0.1", "github.com").split("\n", 1)
+
+    assert f"Signed-off-by: {person}\n" in message
+
+
+def test_auto_is_the_api_and_what_only_git_does_is_git(hub: Hub) -> None:
+    hub.call("1.2.3")
+    by_api = any("git-upload-pack" in request.path for request in hub.github.requests)
+    person = "Ann <ann@example.com>"
+    hub.call("1.3.0", "--author", person)
+    shown = git("--git-dir", hub.bare, "log", "-1", "--format=%an <%ae>", BRANCH).decode()
+
+    assert not by_api
+    assert shown.strip() == person
+
+
+@both
+def test_a_push_through_either(hub: Hub, via: str) -> None:
+    told = hub.call("1.2.3", "--commit-via", via, "--promotion-mode", "push")
+
+    assert told["commit-sha"] == head_of(hub.bare)
+    assert b'newTag: "1.2.3"' in file_of(hub.bare, DEV)
+    assert hub.github.pulls(DEPLOY) == []
+
+
+def test_a_dry_run_writes_nothing(hub: Hub) -> None:
+    start = head_of(hub.bare)
+    told = hub.call("1.2.3", "--promotion-mode", "dry-run")
+
+    assert (told["changed"], told["commit-sha"]) == (True, "")
+    assert head_of(hub.bare) == start
+    assert hub.branches == set()
+
+
+def test_a_token_that_may_not_open_pull_requests(hub: Hub) -> None:
+    reader = hub.github.add_token("octocat", {DEPLOY: {"contents": "write"}})
+    hub.call("1.2.3", status=1, GITOPS_PROMOTE_TOKEN=reader)
+
+    assert "Pull requests: write" in hub.err
+    assert "This token may not find the pull requests of acme/deploy" in hub.err
+    assert hub.branches == set()
+
+
+def test_the_jobs_own_token_for_another_repository(hub: Hub) -> None:
+    own = hub.github.add_token("github-actions[bot]", {})
+    hub.call("1.2.3", status=1, GITOPS_PROMOTE_TOKEN=own, GITOPS_PROMOTE_JOB_TOKEN=own)
+
+    assert "its own token never reaches" in hub.err
+
+
+def test_the_commits_of_the_app_are_in_the_body(hub: Hub) -> None:
+    source = hub.github.add_repository("acme/shop", {"a": b"0"})
+    old = head_of(source)
+    git("--git-dir", source, "tag", "v1.0.0", old)
+    commit_files(source, {"a": b"1"})
+    commit_files(source, {"a": b"2"})
+    own = hub.github.add_token("github-actions[bot]", {"acme/shop": {"contents": "read"}})
+    hub.call("1.2.3", GITHUB_SHA=head_of(source), GITOPS_PROMOTE_JOB_TOKEN=own)
+
+    assert f"/acme/shop/compare/{old}...{head_of(source)}" in hub.pull.body
+    assert "2 commits" in hub.pull.body
+
+
+def test_a_branch_that_somebody_made_is_not_taken(hub: Hub) -> None:
+    commit_files(hub.bare, {"mine.yaml": b"a: 1\n"}, branch="feature")
+    told = hub.call("1.2.3", "--branch", "feature")
+
+    assert told["reason"].startswith("Branch feature has commits of ")
+    assert hub.github.pulls(DEPLOY) == []
