@@ -229,6 +229,7 @@ class Runner:
             f"--eventpath={self.event}",
             f"--local-repository={PROMOTION}={self.action}",
             f"--secret=GITHUB_TOKEN={self.job_token}",
+            "--insecure-secrets",  # so that a secret in the log is seen there
             f"--cache-server-path={self.home / 'actcache'}",
             *(f"--env={name}={value}" for name, value in {**reach, **self.server}.items()),
         ]

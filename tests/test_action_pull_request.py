@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Server:
         seen += [f"{request.path} {request.body}" for request in self.github.requests]
         seen.append(git("--git-dir", self.bare, "log", "--all", "--format=%B").decode())
         for token in (self.token, self.job_token):
-            assert not any(token in text for text in seen)
+            basic = b64encode(f"x-access-token:{token}".encode()).decode()
+            assert not any(token in text or basic in text for text in seen)
 
     def read(self, path: str, branch: str = "main") -> str:
         """A file of the config repository."""

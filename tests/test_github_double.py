@@ -606,12 +606,17 @@ def test_a_merge_is_gits(
     assert github.pull(DEPLOY).merged
 
 
-def test_a_conflict_is_seen(client: Client, bare: Path, pull: int) -> None:
+def test_a_conflict_is_seen_once_it_is_computed(
+    github: GitHub, client: Client, bare: Path, pull: int
+) -> None:
     commit_files(bare, {"apps/x.yaml": b"a: 3\n"})
 
-    answer = client.rest("GET", f"{PULLS}/{pull}").json()
+    known = client.rest("GET", f"{PULLS}/{pull}").json()
+    github.repository(DEPLOY).knows_mergeable = False
+    unknown = client.rest("GET", f"{PULLS}/{pull}").json()
 
-    assert (answer["mergeable"], answer["mergeable_state"]) == (False, "dirty")
+    assert (known["mergeable"], known["mergeable_state"]) == (False, "dirty")
+    assert (unknown["mergeable"], unknown["mergeable_state"]) == (None, "unknown")
 
 
 def test_auto_merge_waits_for_what_is_required(

@@ -20,6 +20,7 @@ from gitops_promote.core.pull_request import (
     PullRequestText,
     closing_comment,
     compose,
+    compose_summary,
     supersede_comment,
 )
 from gitops_promote.core.report import Review
@@ -294,6 +295,7 @@ class Reviewing:
             gates=wanted.gates,
             rendered=rendered,
         )
+        self.summary = compose_summary(facts)
         return compose(facts, wanted.title, wanted.body)
 
     def _warn(self, warnings: Sequence[str]) -> None:
@@ -319,6 +321,7 @@ class Reviewing:
             url=pull.url if pull else "",
             title=text.title if text else "",
             body=text.body if text else "",
+            summary=self.summary if text else "",
             reason=reason,
             has_api=self.pull_requests is not None,
             warnings=tuple(self.warnings),

@@ -749,6 +749,7 @@ class PullRequestNode(Node):
         self.url = f"{self.html}/pull/{pull.number}"
         self.state, self.is_draft = _state(pull), pull.draft
         self.merged, self.closed = pull.merged, pull.state == "closed"
+        self._known = repository.knows_mergeable and not self.closed
         self.is_cross_repository = self.maintainer_can_modify = False
         self.head_ref_name, self.head_ref_oid = pull.head, pull.head_sha
         self.base_ref_name, self.base_ref_oid = pull.base, pull.base_sha
@@ -770,12 +771,12 @@ class PullRequestNode(Node):
         return self.repository()
 
     def mergeable(self) -> str:
-        if self.closed:
+        if not self._known:
             return "UNKNOWN"
         return "MERGEABLE" if self.held.mergeable(self._pull) else "CONFLICTING"
 
     def merge_state_status(self) -> str:
-        return "UNKNOWN" if self.closed else self.held.status(self._pull).upper()
+        return self.held.status(self._pull).upper() if self._known else "UNKNOWN"
 
     def labels(self, **page: Json) -> dict[str, Any]:
         def make(name: str) -> dict[str, Any]:

@@ -573,12 +573,12 @@ class Rest:
         changed = Changed(0, 0, 0)
         if found.merge_base:
             changed = objects.changed(found.merge_base, pull.head_sha)
-        is_open = pull.state == "open"
+        known = pull.state == "open" and repository.knows_mergeable
         return {
             **self._pull(repository, pull),
             "merged": pull.merged,
-            "mergeable": repository.mergeable(pull) if is_open else None,
-            "mergeable_state": repository.status(pull) if is_open else "unknown",
+            "mergeable": repository.mergeable(pull) if known else None,
+            "mergeable_state": repository.status(pull) if known else "unknown",
             "rebaseable": None,
             "merged_by": self._user(pull.merged_by) if pull.merged_by else None,
             "comments": len(pull.comments),

@@ -184,6 +184,7 @@ class Repository:
     Attributes:
         allow_auto_merge: Off, as in a new repository of GitHub.
         allow_actions_pull_requests: "Allow GitHub Actions to create and approve pull requests".
+        knows_mergeable: Off: GitHub is still computing whether pull requests can be merged.
         tree_limit: How many entries a recursive tree has before it is cut.
         bare: The bare repository.
     """
@@ -197,6 +198,7 @@ class Repository:
         self.allow_actions_pull_requests = True
         self.allow: dict[str, bool] = {"merge": True, "squash": True, "rebase": True}
         self.delete_branch_on_merge = False
+        self.knows_mergeable = True
         self.tree_limit = 100_000
         self.default_branch = "main"
         self.collaborators: dict[str, str] = {}

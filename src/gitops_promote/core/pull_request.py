@@ -43,6 +43,7 @@ __all__ = [
     "PullRequestText",
     "closing_comment",
     "compose",
+    "compose_summary",
     "size",
     "supersede_comment",
 ]
@@ -50,6 +51,8 @@ __all__ = [
 #: GitHub refuses a body of over 65,536 characters. What counts as one isn't said, so `size` takes
 #: the strictest reading, and some room is left for who edits the text.
 MOST = 65_000
+#: Of a job's summary it takes 1 MiB.
+MOST_SUMMARY = 600_000
 #: GitHub refuses a title of over 256 characters.
 MOST_TITLE = 256
 
@@ -99,7 +102,8 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
     )
     known = {name: cut(value, _LONGEST_VALUE) for name, value in known.items()}
     if not body:
-        return PullRequestText(_title(facts, title, known), _fitting(facts, _arranged(facts)))
+        text = _fitting(facts, _arranged(facts, footer()))
+        return PullRequestText(_title(facts, title, known), text)
     _check_sections(body)
     text = _fitting(facts, lambda sections: _filled(body, known, sections))
     if size(text) > MOST:
@@ -108,6 +112,18 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
             "Shorten it to 60,000 characters, its placeholders filled in.",
         )
     return PullRequestText(_title(facts, title, known), text)
+
+
+def compose_summary(facts: Facts) -> str:
+    """Write what a pull request tells for the job's summary, which has room for more of it.
+
+    Args:
+        facts: What there is to tell.
+
+    Returns:
+        Markdown.
+    """
+    return _fitting(facts, _arranged(facts, last=""), MOST_SUMMARY)
 
 
 def supersede_comment(old: str, new: str, source: Source) -> str:
@@ -148,8 +164,8 @@ def _title(facts: Facts, template: str, known: Mapping[str, str]) -> str:
     return f"{shortened.rstrip()}…"
 
 
-def _arranged(facts: Facts) -> Callable[[Mapping[str, str]], str]:
-    first, last = sentence(facts), footer()
+def _arranged(facts: Facts, last: str) -> Callable[[Mapping[str, str]], str]:
+    first = sentence(facts)
 
     def arrange(sections: Mapping[str, str]) -> str:
         texts = [first, *(sections[name] for name in _ORDER), last]
@@ -158,12 +174,12 @@ def _arranged(facts: Facts) -> Callable[[Mapping[str, str]], str]:
     return arrange
 
 
-def _fitting(facts: Facts, assemble: Callable[[Mapping[str, str]], str]) -> str:
+def _fitting(facts: Facts, assemble: Callable[[Mapping[str, str]], str], most: int = MOST) -> str:
     """The text, with what `_SHRINKING` names first cut as far as is needed."""
-    sections = {name: part(facts, MOST) for name, part in PARTS.items()}
+    sections = {name: part(facts, most) for name, part in PARTS.items()}
     for least in (_LEAST, 0):
         for name in _SHRINKING:
-            over = size(assemble(sections)) - MOST
+            over = size(assemble(sections)) - most
             if over > 0:
                 room = max(least, size(sections[name]) - over)
                 sections[name] = PARTS[name](facts, room)

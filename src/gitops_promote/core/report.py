@@ -26,7 +26,8 @@ class Review:
 
     `operation` is what the call did: `created`, `updated`, `closed` or `none`, and `reason` says
     why nothing else. `number` and `url` are the pull request's; `number` is 0 where there is none.
-    `title` and `body` are its text where it was written. Without `has_api` the host has no pull
+    `title` and `body` are its text where it was written, and `summary` the same with more room, in
+    Markdown. Without `has_api` the host has no pull
     requests that we can open, and there is the branch alone.
     """
 
@@ -36,6 +37,7 @@ class Review:
     url: str = ""
     title: str = ""
     body: str = ""
+    summary: str = ""
     reason: str = ""
     has_api: bool = True
     warnings: tuple[str, ...] = ()
@@ -164,9 +166,15 @@ def to_markdown(outcome: Outcome) -> str:
         Markdown: a table old → new, where it went, the diff and the warnings.
     """
     plan = outcome.plan
-    parts = [f"### {escape(outcome.headline)}", _table(plan.changes), *_whereto(outcome)]
-    if outcome.review and not outcome.review.has_api and outcome.review.body:
-        parts.append(_text_to_copy(outcome.review, outcome.branch))
+    review = outcome.review
+    parts = [f"### {escape(outcome.headline)}"]
+    if review and review.summary:
+        parts += [*_whereto(outcome), review.summary.strip()]
+        if not review.has_api:
+            parts.insert(2, _text_to_copy(review, outcome.branch))
+        parts += [f"> [!WARNING]\n> {prose(text)}" for text in review.warnings]
+        return "\n\n".join(parts) + "\n"
+    parts += [_table(plan.changes), *_whereto(outcome)]
     if plan.diff:
         parts.append(fenced(cut(plan.diff), "diff"))
     parts += [f"> [!WARNING]\n> {prose(text)}" for text in outcome.warnings]
@@ -210,9 +218,10 @@ def _whereto(outcome: Outcome) -> list[str]:
 
 def _text_to_copy(review: Review, base: str) -> str:
     return (
-        f"> [!NOTE]\n> Open a pull request from {code(review.branch)} to {code(base)}, "
-        f"with this title and body.\n\n{escape(review.title)}\n\n"
-        f"{fenced(review.body, 'markdown')}"
+        f"> [!NOTE]\n> Open a pull request from {code(review.branch)} to {code(base)} "
+        f"with the title {code(review.title)} and this body.\n\n"
+        "<details><summary>The body, to copy</summary>\n\n"
+        f"{fenced(review.body, 'markdown')}\n\n</details>"
     )
 
 
