@@ -87,8 +87,8 @@ def hub(
     record_property: Callable[[str, object], None],
 ) -> Iterator[Hub]:
     with GitHub(tmp_path) as github:
+        record_property("counts:checked by GitHub's own descriptions", github.checked)
         yield Hub(github, tmp_path, capsys)
-    record_property("counts:checked by GitHub's own descriptions", github.checked)
 
 
 both = pytest.mark.parametrize("via", ["api", "git"])
@@ -408,3 +408,18 @@ def test_a_branch_that_somebody_made_is_not_taken(hub: Hub) -> None:
 
     assert told["reason"].startswith("Branch feature has commits of ")
     assert hub.github.pulls(DEPLOY) == []
+
+
+def test_the_jobs_own_token_starts_no_workflows(hub: Hub) -> None:
+    own = hub.github.add_token("github-actions[bot]", {DEPLOY: WRITES})
+    hub.call("1.2.3", GITOPS_PROMOTE_TOKEN=own, GITOPS_PROMOTE_JOB_TOKEN=own)
+
+    assert "::notice title=GitOps Promote::Pull request #1 was opened with the job's own" in hub.err
+
+
+def test_actions_may_be_forbidden_to_open_any(hub: Hub) -> None:
+    hub.github.repository(DEPLOY).allow_actions_pull_requests = False
+    own = hub.github.add_token("github-actions[bot]", {DEPLOY: WRITES})
+    hub.call("1.2.3", status=1, GITOPS_PROMOTE_TOKEN=own, GITOPS_PROMOTE_JOB_TOKEN=own)
+
+    assert "Allow GitHub Actions to create and approve pull requests" in hub.err

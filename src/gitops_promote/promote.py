@@ -217,6 +217,7 @@ class _Promotion:
             commit=commit,
             commit_url=_commit_url(self.url, call.server, commit),
             review=review,
+            own_token=bool(self.credentials.token_server),
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.branch import branch_name
-from gitops_promote.core.errors import MovedHeadError, PromoteError
+from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.core.plan import Plan, Request, make_plan
 from gitops_promote.core.promoted import Promoted, is_older, read_promotion
 from gitops_promote.core.proposal import mark, marked
@@ -99,7 +99,7 @@ class Reviewing:
             return self._publish(base, plan, proposal, proposal.commit)
         head = Head(branch, proposal.commit)
         commit = self.repository.reset(head, base, call.new_commit(plan))
-        if self.operation == "none":
+        if not self.pull_requests and self.operation == "none":
             self.operation = "updated" if proposal.commit else "created"
         return self._publish(base, plan, proposal, commit)
 
@@ -188,7 +188,7 @@ class Reviewing:
         pull = proposal.pull_request
         if not proposal.commits or proposal.is_over or (pull and pull.is_conflicting):
             return False
-        head = self.repository.fetch(proposal.branch)
+        head = self._fetch(proposal.branch)
         if head.commit != proposal.commit:
             raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
         try:
@@ -196,6 +196,14 @@ class Reviewing:
         except PromoteError:
             return False  # it is of a time when the targets weren't there yet
         return not plan.files
+
+    def _fetch(self, branch: str) -> Head:
+        try:
+            return self.repository.fetch(branch)
+        except RetryableError:
+            raise
+        except PromoteError:  # it was there a moment ago
+            raise MovedHeadError(f"Branch {branch} is being changed.") from None
 
     def _publish(self, base: Head, plan: Plan, proposal: Proposal, commit: str) -> Reviewed:
         """Make the pull request tell what its branch holds."""

@@ -59,6 +59,7 @@ class Outcome:
     commit: str = ""
     commit_url: str = ""
     review: Review | None = None
+    own_token: bool = False
 
     @property
     def changed(self) -> bool:
@@ -191,6 +192,11 @@ def notice(outcome: Outcome) -> str:
         A sentence; empty where nothing is left.
     """
     review = outcome.review
+    if review and review.has_api and review.operation == "created" and outcome.own_token:
+        return (
+            f"Pull request #{review.number} was opened with the job's own token, so it starts no "
+            "workflows. Where checks are required, give another one in `token`."
+        )
     if review is None or review.has_api or not review.body:
         return ""
     return (
