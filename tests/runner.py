@@ -121,7 +121,7 @@ class Runner:
         for name, content in FILES.items():
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).write_text(content)
-        self._commit(work)
+        self.commit(work)
         self.git("init", "--quiet", "--initial-branch=main", cwd=self.app)
         self.git("remote", "add", "origin", "https://github.com/acme/shop.git", cwd=self.app)
         self.git("clone", "--quiet", "--bare", str(work), str(self.config))
@@ -138,6 +138,13 @@ class Runner:
             check=True,
         )
         return done.stdout
+
+    def commit(self, repository: Path) -> None:
+        """Commit all that is in a folder, which becomes a repository where it is none."""
+        identity = ["-c", "user.name=A Person", "-c", "user.email=person@example.com"]
+        self.git("init", "--quiet", "--initial-branch=main", cwd=repository)
+        self.git("add", "--all", cwd=repository)
+        self.git(*identity, "commit", "--quiet", "--message=Work", cwd=repository)
 
     def head(self) -> str:
         """The commit at the head of the config repository."""
@@ -203,7 +210,7 @@ class Runner:
         # Any JSON is YAML.
         workflow = json.dumps({"on": "push", "jobs": {"job": job}})
         (self.app / ".github" / "workflows" / "ci.yml").write_text(workflow)
-        self._commit(self.app)
+        self.commit(self.app)
         commit, date = self.git("log", "-1", "--format=%H %cI", cwd=self.app).split()
         event = {
             "repository": {"default_branch": "main", **DESCRIPTION},
@@ -221,6 +228,7 @@ class Runner:
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "TMPDIR": str(self.temp),
         }
+        self.steps.unlink(missing_ok=True)
         reach = {name: os.environ[name] for name in NETWORK if name in os.environ}
         command = [
             self.act,
@@ -241,13 +249,7 @@ class Runner:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=180,
+            timeout=300,
         )
         steps = json.loads(self.steps.read_text()) if self.steps.exists() else {}
         return Job(done.returncode, done.stdout, steps)
-
-    def _commit(self, repository: Path) -> None:
-        identity = ["-c", "user.name=A Person", "-c", "user.email=person@example.com"]
-        self.git("init", "--quiet", "--initial-branch=main", cwd=repository)
-        self.git("add", "--all", cwd=repository)
-        self.git(*identity, "commit", "--quiet", "--message=Work", cwd=repository)

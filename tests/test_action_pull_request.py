@@ -310,6 +310,36 @@ def test_what_a_token_may_not_do_is_named(runner: Runner, server: Server) -> Non
     assert not any(token in job.log for token in (reader, pusher, "github_pat_made_up"))
 
 
+def test_the_job_s_own_token_serves_its_own_repository(runner: Runner, server: Server) -> None:
+    github, app = server.github, runner.app
+    for name, content in FILES.items():
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text(content)
+    runner.commit(app)
+    runner.git("tag", "v1.0.0", cwd=app)
+    bare = github.repository("acme/shop").bare
+    git("--git-dir", bare, "fetch", "--quiet", app, "+main:main", "v1.0.0:refs/tags/v1.0.0")
+    # So that the run's commit, which is made for the run, is on the server too.
+    (bare / "objects" / "info" / "alternates").write_text(f"{app / '.git' / 'objects'}\n")
+    server.job_token = github.add_token("github-actions[bot]", {"acme/shop": WRITE})
+    runner.job_token = server.job_token
+    own = {"token": "${{ github.token }}", "config_repository": ""}
+
+    job = runner.run_steps({"promote": server.promote("1.1.0", **own)})
+    (pull,) = github.pulls("acme/shop")
+
+    assert job.status == 0, job.log
+    assert operations(job) == {"promote": ("created", "true", "1")}
+    assert (pull.author, pull.title) == ("github-actions[bot]", "Promote shop to 1.1.0 in dev")
+    old, new = runner.git("rev-parse", "v1.0.0", "main", cwd=app).split()
+    assert "#### What is new in [acme/shop]" in pull.body
+    assert f"]({github.url}/acme/shop/compare/{old}...{new}) · 1 commit" in pull.body
+    assert f"- [`{new[:7]}`]({github.url}/acme/shop/commit/{new}) Work — A Person\n" in pull.body
+    (notice,) = job.annotated("notice")
+    assert "was opened with the job's own token, so it starts no workflows." in notice
+    server.check_secrets(job)
+
+
 def operations(job: Job) -> dict[str, tuple[str, str, str]]:
     """What each step did to a pull request, whether that changed anything, and its number."""
     names = ("pull-request-operation", "changed", "pull-request-number")

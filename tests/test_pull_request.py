@@ -166,6 +166,8 @@ def test_an_older_version_changes_nothing(hub: Hub) -> None:
     told = hub.call("1.2.3")
 
     assert told["reason"].startswith("Pull request #1 already promotes 1.3.0, which is newer")
+    assert told["images"] == {SHOP: f"{SHOP}:1.3.0"}
+    assert (told["diff"], told["changed-files"], told["changes"]) == ("", [], [])
     assert hub.pull == before
 
 
@@ -300,7 +302,7 @@ def test_a_milestone_that_isnt_there_is_a_warning(hub: Hub) -> None:
     told = hub.call("1.2.3", "--milestone", "9")
 
     assert told["pull-request-operation"] == "created"
-    assert "set milestone 9 of pull request #1" in hub.err
+    assert "acme/deploy has no milestone with the number 9" in hub.err
 
 
 def test_auto_merge_waits_for_the_checks(hub: Hub) -> None:
@@ -315,12 +317,17 @@ def test_auto_merge_waits_for_the_checks(hub: Hub) -> None:
     assert b'newTag: "1.2.3"' in file_of(hub.bare, DEV)
 
 
-def test_auto_merge_that_github_refuses_is_a_warning(hub: Hub) -> None:
+@pytest.mark.parametrize(
+    ("allowed", "why"), [(False, "the repository doesn't allow it"), (True, "nothing to wait for")]
+)
+def test_auto_merge_that_github_refuses_is_a_warning(hub: Hub, allowed: bool, why: str) -> None:
+    hub.github.repository(DEPLOY).allow_auto_merge = allowed
     told = hub.call("1.2.3", "--auto-merge", "merge")
 
     assert told["pull-request-operation"] == "created"
     assert hub.err.count("::warning") == 1
-    assert "let pull request #1 merge itself" in hub.err
+    assert "Pull request #1 won't merge itself" in hub.err
+    assert why in hub.err
 
 
 def test_an_executable_file_is_left_to_git(hub: Hub) -> None:

@@ -92,8 +92,7 @@ class Reviewing:
             return self._clear(base, plan, proposal)
         if kept := self._reason_to_keep(plan, proposal):
             self._repair(base, plan, proposal)
-            self.operation = "none"
-            return self._done(base, plan, proposal, reason=kept)
+            return self._give_way(base, plan, proposal, kept)
         self._check_same_images(plan, proposal)
         if self._has_all(proposal):
             return self._publish(base, plan, proposal, proposal.commit)
@@ -121,7 +120,15 @@ class Reviewing:
             f"{'' if proposal.pull_request else ' by deleting the branch'}, and run this again."
         )
         self.warnings[reason] = None
-        return self._done(base, plan, proposal, reason=reason)
+        return self._give_way(base, plan, proposal, reason)
+
+    def _give_way(self, base: Head, plan: Plan, proposal: Proposal, reason: str) -> Reviewed:
+        """End with what stands there as it is: nothing that the plan says will happen."""
+        self.operation = "none"
+        promoted, asked = proposal.promoted, self.call.request.images
+        stands = (promoted.take_over(asked) if promoted else None) or asked
+        done = self._done(base, replace(plan, changes=()), proposal, reason=reason)
+        return replace(done, review=replace(done.review, stands=stands))
 
     def _clear(self, base: Head, plan: Plan, proposal: Proposal) -> Reviewed:
         """Take away what has nothing left to propose: the base has what is asked for."""
@@ -191,8 +198,11 @@ class Reviewing:
         head = self._fetch(proposal.branch)
         if head.commit != proposal.commit:
             raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
+        snapshot = self.repository.snapshot(head.commit)
         try:
-            plan = make_plan(self.repository.snapshot(head.commit), self.call.request)
+            plan = make_plan(snapshot, self.call.request)
+        except RetryableError:
+            raise
         except PromoteError:
             return False  # it is of a time when the targets weren't there yet
         return not plan.files
@@ -320,8 +330,9 @@ class Reviewing:
         text: PullRequestText | None = None,
     ) -> Reviewed:
         pull = proposal.pull_request
-        if self.operation == "none" and not reason:
-            reason = f"{_named(proposal)} already has all of it."
+        if self.operation == "none":
+            reason = reason or f"{_named(proposal)} already has all of it."
+            plan = replace(plan, files={}, diff="")
         review = Review(
             operation=self.operation,
             branch=proposal.branch,

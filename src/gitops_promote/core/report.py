@@ -25,10 +25,10 @@ class Review:
     """What stands for review after a call.
 
     `operation` is what the call did: `created`, `updated`, `closed` or `none`, and `reason` says
-    why nothing else. `number` and `url` are the pull request's; `number` is 0 where there is none.
-    `title` and `body` are its text where it was written, and `summary` the same with more room, in
-    Markdown. Without `has_api` the host has no pull
-    requests that we can open, and there is the branch alone.
+    why nothing else. Where the call gave way to something else, `stands` is what that promotes.
+    `number` and `url` are the pull request's; `number` is 0 where there is none. `title` and `body`
+    are its text where it was written, and `summary` the same with more room, in Markdown. Without
+    `has_api` the host has no pull requests that we can open, and there is the branch alone.
     """
 
     operation: str
@@ -39,6 +39,7 @@ class Review:
     body: str = ""
     summary: str = ""
     reason: str = ""
+    stands: tuple[Image, ...] = ()
     has_api: bool = True
     warnings: tuple[str, ...] = ()
 
@@ -87,7 +88,8 @@ class Outcome:
         if self.review and self.review.operation != "none":
             return self._review_headline(self.review, subject)
         if not self.changed:
-            return f"Nothing to promote: {self.reason}"
+            gave_way = self.review and self.review.stands
+            return f"{'Not promoted' if gave_way else 'Nothing to promote'}: {self.reason}"
         return f"Dry run: {subject}" if self.mode == "dry-run" else subject
 
     def _review_headline(self, review: Review, subject: str) -> str:
@@ -175,10 +177,13 @@ def to_markdown(outcome: Outcome) -> str:
             parts.insert(2, _text_to_copy(review, outcome.branch))
         parts += [f"> [!WARNING]\n> {prose(text)}" for text in review.warnings]
         return "\n\n".join(parts) + "\n"
-    parts += [_table(plan.changes), *_whereto(outcome)]
+    parts += [_table(plan.changes)] if plan.changes else []
+    parts += _whereto(outcome)
     if plan.diff:
         parts.append(fenced(cut(plan.diff), "diff"))
-    parts += [f"> [!WARNING]\n> {prose(text)}" for text in outcome.warnings]
+    # The reason is the headline already.
+    warnings = [text for text in outcome.warnings if text != outcome.reason]
+    parts += [f"> [!WARNING]\n> {prose(text)}" for text in warnings]
     return "\n\n".join(parts) + "\n"
 
 
@@ -263,7 +268,8 @@ def cut(diff: str) -> str:
 
 
 def _deployed(outcome: Outcome) -> dict[str, str]:
-    deployed = {image.name: str(image.target) for image in outcome.images}
+    images = (outcome.review and outcome.review.stands) or outcome.images
+    deployed = {image.name: str(image.target) for image in images}
     for change in outcome.plan.changes:
         if change.new.name:
             deployed[change.image] = str(change.new)
@@ -312,7 +318,8 @@ def _table(changes: Sequence[Change]) -> str:
     for change in changes[:MOST_ROWS]:
         old, new = map(code, versions(change))
         place = code(f"{change.path}:{change.line}")
-        rows.append(f"| {code(change.image)} | {old} | **{new}** | {place} |")
+        new = new if old == new else f"**{new}**"
+        rows.append(f"| {code(change.image)} | {old} | {new} | {place} |")
     if len(changes) > MOST_ROWS:
         rows.append(f"| and {len(changes) - MOST_ROWS} more | | | |")
     return "\n".join(rows)

@@ -118,6 +118,11 @@ class PrivateRepository:
         elif remote.scheme != "file" and remote.takes_token(credentials):
             credential = "token"
             advice = "Give `token` a token that may {0} it."
+            if credentials.token_server:
+                advice = (
+                    "The job's own token reaches the job's own repository alone, and may do there "
+                    f"what `permissions` of the job say. {advice}"
+                )
         elif remote.scheme != "file":
             advice = f"Give `token` a token of {remote.host} that may {{0}} it."
             if credentials.token:

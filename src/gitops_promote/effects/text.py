@@ -38,8 +38,8 @@ def promotion_text(outcome: Outcome, console: Console) -> str:
 def _whereto(outcome: Outcome, console: Console) -> str:
     paint, review = console.paint, outcome.review
     if review and review.url:
-        done = "✓ " if outcome.changed else ""
-        return paint(f"{done}Pull request #{review.number}: {review.url}", "green")
+        text = f"Pull request #{review.number}: {review.url}"
+        return paint(f"✓ {text}", "green") if outcome.changed else paint(text)
     place = f"{review.branch if review else outcome.branch} of {outcome.repository}"
     if outcome.commit:
         where = f" {outcome.commit_url}" if outcome.commit_url else ""

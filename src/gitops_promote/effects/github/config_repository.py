@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
@@ -176,7 +177,7 @@ class ApiRepository:
         Raises:
             UnsuitedError: As for `push`, or the server is too old to move two branches at once.
         """
-        doing = f"set branch {branch.branch} of {self.name}"
+        doing = f"write branch {branch.branch} of {self.name}"
         try:
             if branch.commit in ("", base.commit):
                 return self._begin(branch, base, new, doing)
@@ -248,8 +249,15 @@ class ApiRepository:
         try:
             self._mutate(_UPDATE, {"refs": self._updates(updates)}, doing)
         except GitHubError as error:
+            if _is_final(error):
+                raise
+            held = self._refs_after(error, branch.branch)
+            if held[branch.branch] not in (branch.commit, commit):
+                # Who was faster needs the second branch no more, and nor may we: end it ourselves.
+                with suppress(PromoteError):
+                    self._mutate(_UPDATE, {"refs": self._updates(updates[1:])}, doing)
             # A rival takes over the second branch as a later run would.
-            if not _is_final(error) and self._refs_after(error, branch.branch)[staging] != commit:
+            if held[staging] != commit:
                 raise _moved(branch.branch, self.name) from None
             raise
         return commit

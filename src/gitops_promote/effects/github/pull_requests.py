@@ -254,7 +254,7 @@ class PullRequests:
         try:
             self._github.graphql(_AUTO_MERGE, variables, doing, needs="pull_requests=write")
         except GitHubError as error:
-            return [str(error)]
+            return [_no_auto_merge(pull, error)]
         return []
 
     def _label(self, pull: PullRequest, wanted: PullRequestInputs) -> list[str]:
@@ -287,7 +287,9 @@ class PullRequests:
             self._ask_for_review(pull, asked)
         except GitHubError as error:
             # One who can't be asked keeps all others from being asked.
-            return [str(error)] if len(asked) == 1 else self._ask_each(pull, asked)
+            if len(asked) > 1:
+                return self._ask_each(pull, asked)
+            return [self._no_review(pull, asked[0][1], error)]
         return []
 
     def _ask_each(self, pull: PullRequest, asked: list[tuple[str, str]]) -> list[str]:
@@ -296,8 +298,16 @@ class PullRequests:
             try:
                 self._ask_for_review(pull, [(kind, name)])
             except GitHubError as error:
-                warnings.append(str(error))
+                warnings.append(self._no_review(pull, name, error))
         return warnings
+
+    def _no_review(self, pull: PullRequest, name: str, error: GitHubError) -> str:
+        if error.status != 422:
+            return str(error)
+        return (
+            f"`{name}` can't be asked to review pull request #{pull.number}. Name in `reviewers` "
+            f"and `team-reviewers` who can read {self._repository}, except who opened it."
+        )
 
     def _ask_for_review(self, pull: PullRequest, asked: list[tuple[str, str]]) -> None:
         kinds = ("reviewers", "team_reviewers")
@@ -311,7 +321,15 @@ class PullRequests:
         if wanted.milestone:
             path = f"/repos/{self._repository}/issues/{pull.number}"
             doing = f"set milestone {wanted.milestone} of pull request #{pull.number}"
-            self._github.rest("PATCH", path, doing, input={"milestone": wanted.milestone})
+            try:
+                self._github.rest("PATCH", path, doing, input={"milestone": wanted.milestone})
+            except GitHubError as error:
+                if error.status != 422:
+                    raise
+                text = (
+                    f"{self._repository} has no milestone with the number {wanted.milestone}, so "
+                )
+                return [f"{text}pull request #{pull.number} has none. Correct `milestone`."]
         return []
 
     def _post(
@@ -339,6 +357,21 @@ class PullRequests:
         # To look needs less, but who looks here is about to write.
         data = self._github.graphql(query, names, self._doing, needs="pull_requests=write")
         return data["repository"]
+
+
+def _no_auto_merge(pull: PullRequest, error: GitHubError) -> str:
+    what = f"Pull request #{pull.number} won't merge itself"
+    if "not allowed" in error.said:
+        return (
+            f"{what}: the repository doesn't allow it. Turn on Settings > General > Allow "
+            "auto-merge in the config repository."
+        )
+    if "clean status" in error.said:
+        return (
+            f"{what}: there is nothing to wait for. Merge it, or require reviews or checks on its "
+            "base by a branch rule."
+        )
+    return str(error)
 
 
 def _pull_request(node: Mapping[str, Any]) -> PullRequest:
