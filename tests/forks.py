@@ -86,7 +86,8 @@ def _serve() -> None:
     # Who was asked for a run waits for it, and ends with it.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with Listener(family="AF_UNIX", backlog=64) as listener:
-        print(listener.address, flush=True)
+        sys.stdout.write(f"{listener.address}\n")
+        sys.stdout.flush()
         while True:
             with listener.accept() as connection:
                 if not os.fork():

@@ -125,7 +125,8 @@ def cells(row: str) -> list[str]:
 
 def plain(cell: str) -> str:
     """What a cell of code shows."""
-    cell = cell.removeprefix("**").removesuffix("**")
+    # A comment shows nothing; it keeps GitHub from finding an address.
+    cell = cell.removeprefix("**").removesuffix("**").replace("<!-- -->", "")
     found = re.fullmatch(r"`([^`]+)`|<code>((?:[\w\s./:-]|[^\x00-\x7f]|&#\d+;)+)</code>", cell)
     assert found, cell
     return html.unescape(found[1] or found[2])
