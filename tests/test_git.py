@@ -726,6 +726,14 @@ def test_why_pushes_are_rejected(status: str, words: str, kind: type[PromoteErro
     assert type(error) is kind
 
 
+def test_a_branch_that_moved_while_the_server_set_it() -> None:
+    place = Place("URL", "host.example", "main", "token", "Advice.")
+    output = "To URL\n!\tabc:refs/heads/main\t[remote rejected] (failed to update ref)\nDone\n"
+    said = "remote: error: cannot lock ref 'refs/heads/main': is at 1 but expected 2\n"
+    error = explain(GitError("push", output, said, 1), place)
+    assert type(error) is MovedHeadError
+
+
 # --- secrets ---
 
 

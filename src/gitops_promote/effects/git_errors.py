@@ -90,6 +90,7 @@ class _Rule:
     what: str
     fix: str
     error: type[PromoteError] = PromoteError
+    said: str = ""
 
 
 _AGAIN = "Run the job again; if it lasts, look at the status of {host}."
@@ -102,6 +103,14 @@ _REJECTIONS: Sequence[_Rule] = (
         "Branch {branch} of {url} moved while the change was made.",
         "Run the job again.",
         MovedHeadError,
+    ),
+    _Rule(
+        # The reason alone doesn't tell why: the server's own git does, on another line.
+        r"failed to update ref",
+        "Branch {branch} of {url} moved while the change was made.",
+        "Run the job again.",
+        MovedHeadError,
+        said=r"but expected|reference already exists",
     ),
     _Rule(
         r"failed to update ref|cannot lock ref|unable to lock|failed to lock|"
@@ -254,7 +263,8 @@ def explain(failure: GitError, place: Place) -> PromoteError:
     """
     rules = _REJECTIONS if failure.rejection else _MESSAGES
     text = failure.rejection or failure.own
-    rule = next(rule for rule in rules if re.search(rule.pattern, text, re.MULTILINE))
+    fitting = (rule for rule in rules if re.search(rule.pattern, text, re.MULTILINE))
+    rule = next(rule for rule in fitting if re.search(rule.said, failure.said))
     fields = {
         "url": place.url,
         "host": place.host or "the repository",

@@ -37,6 +37,14 @@ query($owner: String!, $name: String!, $branch: String!, $ref: String!) {
   }
 }
 """
+_HOLDS = """
+query($owner: String!, $name: String!, $ref: String!, $number: Int!) {
+  repository(owner: $owner, name: $name, followRenames: false) {
+    ref(qualifiedName: $ref) { target { oid } }
+    pullRequest(number: $number) { state }
+  }
+}
+"""
 _COMPARE = """
 query($owner: String!, $name: String!, $base: String!, $branch: String!, $most: Int!) {
   repository(owner: $owner, name: $name, followRenames: false) {
@@ -121,8 +129,9 @@ class PullRequests:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
-        found = self._ask(_FIND, branch=branch, ref=f"refs/heads/{branch}")
-        is_open = pull.number in [node["number"] for node in found["open"]["nodes"]]
+        # By its number, as lists of what was just opened may be late.
+        found = self._ask(_HOLDS, ref=f"refs/heads/{branch}", number=pull.number)
+        is_open = found["pullRequest"]["state"] == "OPEN"
         return is_open and bool(found["ref"]) and found["ref"]["target"]["oid"] == commit
 
     def open(self, branch: str, base: str, text: PullRequestText, *, draft: bool) -> PullRequest:
