@@ -61,6 +61,15 @@ def test_a_note_is_read_back_as_the_host_stores_it(commit: str, version: str) ->
     assert marked(body) == (commit or "unfinished", version or "-")
 
 
-def test_a_note_that_is_not_at_the_end_is_none() -> None:
-    assert marked(mark("x", "a" * 40, "1") + "more") == ("", "")
-    assert marked("") == ("", "")
+def test_a_note_stays_one_when_somebody_writes_below_it() -> None:
+    assert marked(mark("x", "a" * 40, "1") + "Mind the cache.\n") == ("a" * 40, "1")
+    assert marked(mark("x", "a" * 40, "1") + mark("y", "b" * 40, "2")) == ("b" * 40, "2")
+    assert marked("") == marked("<!-- gitops-promote: ") == ("", "")
+
+
+def test_what_the_host_committed_may_be_ours_whatever_its_address() -> None:
+    ours = BranchCommit("1", OURS, "Octo Cat", "web@ghe.example.com", by_host=True)
+    edited = BranchCommit("3", "Update x.yaml", "Ann", "web@ghe.example.com", by_host=True)
+
+    assert strangers(ours) == []
+    assert strangers(edited, ours) == ["3"]

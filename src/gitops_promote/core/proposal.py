@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from gitops_promote.core.promoted import Promoted, read_promotion
 
-_MARK = re.compile(r"\s*<!-- gitops-promote: (\S+) ([^\n]*?) -->\s*$")
+_NOTE = "<!-- gitops-promote: "
+_MARK = re.compile(rf"{_NOTE}(\S+) ([^\n]*?) -->")
 
 
 @dataclass(frozen=True, slots=True)
 class BranchCommit:
     """A commit on a pull request's branch that the base doesn't have.
 
-    `committer` is the address of who committed it, `author` the name of who wrote it.
-    `is_merge` where it has several parents.
+    `committer` is the address of who committed it, `author` the name of who wrote it. `by_host`
+    where the host itself committed it, on its web pages or through its API. `is_merge` where it has
+    several parents.
     """
 
     id: str
@@ -24,6 +26,7 @@ class BranchCommit:
     author: str
     committer: str
     is_merge: bool = False
+    by_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Proposal:
         """The commits that are not ours, so that replacing the branch would lose them.
 
         Args:
-            machines: The addresses that commits of ours are committed by.
+            machines: The addresses that commits of ours are committed by, where it isn't the host.
 
         Returns:
             The commits; a merge of the base by a button of the host's is nobody's work.
@@ -95,7 +98,7 @@ def mark(body: str, commit: str, version: str) -> str:
     """
     # `>` would end the note, and no version has one.
     note = f"{commit or 'unfinished'} {version or '-'}"
-    return f"{body.rstrip()}\n\n<!-- gitops-promote: {note} -->\n"
+    return f"{body.rstrip()}\n\n{_NOTE}{note} -->\n"
 
 
 def marked(body: str) -> tuple[str, str]:
@@ -107,11 +110,13 @@ def marked(body: str) -> tuple[str, str]:
     Returns:
         The commit, and the version; both empty where there is no note.
     """
-    found = _MARK.search(body.replace("\r", ""))
+    # Somebody may have written below it.
+    start = max(body.rfind(_NOTE), 0)
+    found = _MARK.match(body, start)
     return (found[1], found[2]) if found else ("", "")
 
 
 def _is_ours(commit: BranchCommit, machines: Collection[str]) -> bool:
-    if commit.committer not in machines:
+    if not commit.by_host and commit.committer not in machines:
         return False
     return commit.is_merge or read_promotion(commit.message) is not None
