@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 NAME = "acme/deploy"
 BRANCH = "promote/shop-prod"
-NEXT = f"{BRANCH}--next"
+NEXT = f"{BRANCH}.next"
 ANN = Identity("Ann Author", "ann@example.com")
 MESSAGE = "Promote shop to 1.2.4\n\nWhy: so.\n\nPromoted-App: shop\nSource-Run: https://x/1\n"
 
@@ -623,6 +623,61 @@ def test_a_limit_is_told_with_how_long_to_wait(
     assert 28 <= raised.value.wait <= 31
     # The tree and the commit: a server that asks to be left alone is not asked what landed.
     assert len(server.requests) - before == 2
+
+
+# --- answers of another form ---
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        {"id": "R_1", "nameWithOwner": NAME},
+        {"id": "R_1", "nameWithOwner": NAME, "defaultBranchRef": {"name": "main"}},
+        {"id": "R_1", "nameWithOwner": NAME, "defaultBranchRef": "main"},
+    ],
+    ids=str,
+)
+def test_a_branch_in_a_form_that_is_not_known_is_told(
+    server: Server, repository: ApiRepository, found: object
+) -> None:
+    server.fail(0, 200, answer={"data": {"repository": found}})
+
+    with pytest.raises(GitHubError, match="read acme/deploy: its answer has a form that is not"):
+        repository.fetch("")
+
+
+def test_a_repository_without_a_name_for_its_branches_is_told(
+    server: Server, repository: ApiRepository
+) -> None:
+    server.fail(
+        lambda request: "refPrefix" in request.query, 200, answer={"data": {"repository": {}}}
+    )
+
+    with pytest.raises(GitHubError, match="a form that is not known here"):
+        repository.fetch("none")
+
+
+def test_who_owns_a_token_in_a_form_that_is_not_known_is_told(
+    server: Server, repository: ApiRepository
+) -> None:
+    server.fail(0, 200, answer={"data": {"viewer": {"login": "octocat", "databaseId": "one"}}})
+
+    with pytest.raises(GitHubError, match="who the token's owner is: its answer has a form"):
+        repository.signer(ANN)
+
+
+def test_a_commit_in_a_form_that_is_not_known_is_looked_for(
+    server: Server, repository: ApiRepository, bare: Path
+) -> None:
+    head = repository.fetch("")
+    server.fail(mutation(""), 200, answer={"data": {"createCommitOnBranch": None}})
+
+    with pytest.raises(GitHubError, match="commit to acme/deploy: its answer has a form"):
+        repository.push(head, new_commit())
+
+    assert head_of(bare) == head.commit
+    assert "history" in server.requests[-1].query
 
 
 # --- a branch of our own ---

@@ -35,13 +35,33 @@ def test_a_version_is_not_in_the_name() -> None:
 def test_without_an_environment_the_targets_tell_two_promotions_apart() -> None:
     name = branch_name("", request(environments=()))
 
-    assert name == "gitops-promote/apps-shop-overlays-prod/shop"
+    assert name.startswith("gitops-promote/apps-shop-overlays-prod-")
+    assert name.endswith("/shop")
 
 
 def test_several_are_all_in_the_name() -> None:
-    asked = request("a/web:1", "a/worker:1", environments=("eu west", "us"))
+    asked = request("a/web:1", "a/worker:1", environments=("eu", "us"))
 
-    assert branch_name("", asked) == "gitops-promote/eu-west+us/web+worker"
+    assert branch_name("", asked) == "gitops-promote/eu+us/web+worker"
+
+
+def test_in_whatever_order_they_are_listed() -> None:
+    asked = request("a/worker:1", "a/web:1", environments=("us", "eu"))
+
+    assert branch_name("", asked) == "gitops-promote/eu+us/web+worker"
+
+
+@pytest.mark.parametrize(("one", "other"), [("eu.prod", "eu-prod"), ("eu/prod", "eu prod")])
+def test_what_no_branch_may_be_called_is_still_another(one: str, other: str) -> None:
+    names = {branch_name("", request(environments=(name,))) for name in (one, other)}
+
+    assert len(names) == 2
+    assert all(name.startswith("gitops-promote/eu-prod") for name in names)
+
+
+def test_the_name_of_the_second_branch_is_kept_free() -> None:
+    with pytest.raises(UsageError, match=r"no `\.next` at the end"):
+        branch_name("deploy.next", request())
 
 
 def test_what_is_too_long_is_cut_and_still_another() -> None:
@@ -61,7 +81,7 @@ def test_a_template() -> None:
 
 
 def test_a_template_that_gives_no_branch() -> None:
-    with pytest.raises(UsageError, match=r"gives `a\.\.b`, which is no branch's name"):
+    with pytest.raises(UsageError, match=r"gives `a\.\.b`, which is no name"):
         branch_name("a..b", request())
 
 

@@ -575,6 +575,63 @@ def test_a_reviewer_who_cannot_be_asked_is_refused(
     assert github.pull(DEPLOY).reviewers == []
 
 
+def test_a_team_is_hidden_from_a_token_without_members_read(
+    github: GitHub, client: Client, pull: int
+) -> None:
+    github.add_team(DEPLOY, "ops")
+    github.repository(DEPLOY).shows_teams = False
+
+    body = {"team_reviewers": ["ops"]}
+    answer = client.rest("POST", f"{PULLS}/{pull}/requested_reviewers", body)
+
+    assert answer.status_code == 422
+    assert answer.json()["message"] == "Validation Failed"
+    assert "Could not resolve to a node with the global id of" in answer.json()["errors"][0]
+
+
+def test_a_pull_request_of_a_fork_is_found_by_the_name_and_not_by_the_branch(
+    github: GitHub, client: Client, bare: Path, pull: int
+) -> None:
+    number = github.open_from_fork(DEPLOY, "promote", "eve")
+    query = """{ repository(owner: "acme", name: "deploy") {
+      pullRequests(headRefName: "promote", first: 9) { nodes { number isCrossRepository } }
+      ref(qualifiedName: "promote") { associatedPullRequests(first: 9) { nodes { number } } }
+    } }"""
+
+    found = client.graphql(query)["data"]["repository"]
+    listed = [client.rest("GET", f"{PULLS}?head={who}:promote").json() for who in ("acme", "eve")]
+    commit_files(bare, {"b": b"1"})
+
+    nodes = [(node["number"], node["isCrossRepository"]) for node in found["pullRequests"]["nodes"]]
+    assert nodes == [(pull, False), (number, True)]
+    assert found["ref"]["associatedPullRequests"]["nodes"] == [{"number": pull}]
+    assert [[one["number"] for one in each] for each in listed] == [[pull], [number]]
+    assert listed[1][0]["head"]["label"] == "eve:promote"
+    assert [one.state for one in github.pulls(DEPLOY)] == ["open", "open"]
+
+
+def test_branches_that_have_nothing_in_common_are_not_compared(client: Client, bare: Path) -> None:
+    commit_files(bare, {"other": b"1"}, "other")
+    compare = 'ref(qualifiedName: "main") { compare(headRef: "other") { aheadBy } }'
+
+    found = client.graphql(f'{{ repository(owner: "acme", name: "deploy") {{ {compare} }} }}')
+
+    assert found == {"data": {"repository": {"ref": {"compare": None}}}}
+
+
+def test_the_address_that_github_commits_by_may_be_another(
+    github: GitHub, client: Client, bare: Path, pull: int
+) -> None:
+    github.web.address = "web@ghe.example.com"
+
+    made = client.commit(head_of(bare, "promote"), {"b": b"1"})["data"]["createCommitOnBranch"]
+    github.merge(DEPLOY, pull)
+
+    assert made["commit"]["committer"] == {"name": "GitHub", "email": "web@ghe.example.com"}
+    shown = git("--git-dir", bare, "log", "-1", "--format=%ce", "main")
+    assert shown.strip() == b"web@ghe.example.com"
+
+
 def test_an_unknown_milestone_is_refused(client: Client, pull: int) -> None:
     answer = client.rest("PATCH", f"/repos/{DEPLOY}/issues/{pull}", {"milestone": 7})
 

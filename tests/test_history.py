@@ -191,6 +191,16 @@ def test_a_server_that_fails_stops_nobody(shop: Shop) -> None:
     assert shop.read(shop.head, shop.head) is None
 
 
+def test_an_answer_of_another_form_stops_nobody(shop: Shop) -> None:
+    shop.service.fail(0, 200, answer={"data": {"repository": {"name0": {"oid": 1}}}})
+    shop.service.fail(2, 200, answer={"commits": None})
+
+    assert shop.read(shop.head, shop.head) is None
+    assert shop.read(shop.head, shop.head) == History(
+        shop.service.url, "acme/shop", shop.head, shop.head
+    )
+
+
 def test_without_a_commit_nothing_is_asked(shop: Shop) -> None:
     assert shop.read(shop.head, "") is None
     assert not shop.service.requests

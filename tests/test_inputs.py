@@ -78,6 +78,7 @@ def test_lists_are_one_item_a_line() -> None:
         ("commit_via", "svn", "Input `commit-via` is `svn`"),
         ("title", "Deploy {what}", "Input `title` has the placeholder `{what}`"),
         ("body", "{tables}", "Input `body` has the placeholder `{tables}`"),
+        ("body", "```\n{diff}\n```", "within a block of code"),
         ("branch", "deploy/{version}", "Input `branch` has the placeholder `{version}`"),
         ("reviewers", "octo cat", "Input `reviewers` has `octo cat`"),
         ("assignees", "a@example.com", "Input `assignees`"),

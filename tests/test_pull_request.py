@@ -293,7 +293,7 @@ def test_people_labels_and_milestone(hub: Hub) -> None:
     assert pull.assignees == ["hubot"]
     assert (pull.reviewers, pull.team_reviewers) == (["hubot"], ["platform"])
     assert pull.milestone == number
-    assert "can't be assigned to `nobody-here`" in hub.err
+    assert "GitHub did not assign `nobody-here`" in hub.err
     assert "stranger" in hub.err
     assert hub.err.count("::warning") == 2
 
@@ -385,7 +385,7 @@ def test_a_token_that_may_not_open_pull_requests(hub: Hub) -> None:
     hub.call("1.2.3", status=1, GITOPS_PROMOTE_TOKEN=reader)
 
     assert "Pull requests: write" in hub.err
-    assert "This token may not find the pull requests of acme/deploy" in hub.err
+    assert "This token may not open a pull request in acme/deploy" in hub.err
     assert hub.branches == set()
 
 
@@ -430,3 +430,112 @@ def test_actions_may_be_forbidden_to_open_any(hub: Hub) -> None:
     hub.call("1.2.3", status=1, GITOPS_PROMOTE_TOKEN=own, GITOPS_PROMOTE_JOB_TOKEN=own)
 
     assert "Allow GitHub Actions to create and approve pull requests" in hub.err
+
+
+def test_the_jobs_own_token_goes_to_no_other_server(hub: Hub) -> None:
+    own = {"GITOPS_PROMOTE_TOKEN": hub.token, "GITOPS_PROMOTE_JOB_TOKEN": hub.token}
+    elsewhere = ("--config-repository", "https://github.com/acme/deploy")
+    for via in ("api", "git"):
+        hub.call("1.2.3", *elsewhere, "--commit-via", via, status=2, **own)
+
+        assert "There is no token for acme/deploy of api.github.com" in hub.err
+    assert hub.github.requests == []
+
+
+def test_the_work_of_a_person_that_was_merged_is_no_hindrance(hub: Hub) -> None:
+    hub.call("1.2.3")
+    commit_files(hub.bare, {"extra.yaml": b"b: 1\n"}, branch=BRANCH)
+    hub.github.merge(DEPLOY, 1, method="squash")
+    told = hub.call("1.3.0")
+
+    assert told["pull-request-number"] == 2
+    assert hub.commits() == ["Promote shop to 1.3.0 in dev"]
+
+
+@both
+@pytest.mark.parametrize("is_merge", [False, True])
+def test_a_change_under_our_message_is_found(hub: Hub, via: str, is_merge: bool) -> None:
+    hub.call("1.2.3", "--commit-via", via)
+    message = git("--git-dir", hub.bare, "log", "-1", "--format=%B", BRANCH).decode()
+    ours, base = head_of(hub.bare, BRANCH), head_of(hub.bare)
+    commit_files(hub.bare, {"evil.yaml": b"a: 1\n"}, branch=BRANCH)
+    tree = git("--git-dir", hub.bare, "rev-parse", f"{BRANCH}^{{tree}}").decode().strip()
+    parents = ("-p", ours, "-p", base) if is_merge else ("-p", base)
+    made = git("--git-dir", hub.bare, "commit-tree", tree, *parents, "-m", message)
+    git("--git-dir", hub.bare, "update-ref", f"refs/heads/{BRANCH}", made.decode().strip())
+    hub.call("1.3.0", "--commit-via", via, status=1)
+
+    assert "Pull request #1 also changes `evil.yaml`, which this call would lose" in hub.err
+    assert "1.3.0" not in hub.pull.body
+
+
+def test_other_targets_of_the_same_app_lose_nothing(hub: Hub) -> None:
+    values = b"image:\n  repository: ghcr.io/acme/shop\n  tag: 1.0.0\n"
+    commit_files(hub.bare, {"values.yaml": values})
+    hub.call("1.2.3")
+    hub.call("1.2.3", "--target", "values.yaml")
+    both_targets = hub.commits()
+    hub.call("1.2.3", status=1)
+
+    assert both_targets == ["Promote shop to 1.2.3 in dev"]
+    assert "also changes `values.yaml`, which this call would lose" in hub.err
+
+
+def test_another_base_has_a_branch_of_its_own(hub: Hub) -> None:
+    git("--git-dir", hub.bare, "update-ref", "refs/heads/release", "refs/heads/main")
+    hub.call("1.2.3", "--config-ref", "release")
+    hub.call("1.2.3", status=1)
+
+    assert "goes to release, and this call to main" in hub.err
+    assert (hub.pull.base, hub.pull.state) == ("release", "open")
+
+
+def test_a_branch_that_is_there_already_is_not_taken(hub: Hub) -> None:
+    git("--git-dir", hub.bare, "update-ref", "refs/heads/release", "refs/heads/main")
+    start = head_of(hub.bare, "release")
+    hub.call("1.2.3", "--branch", "release", status=1)
+
+    assert "There is a branch release already, and it is no promotion's" in hub.err
+    assert head_of(hub.bare, "release") == start
+
+
+def test_corrected_inputs_count_for_the_same_version(hub: Hub) -> None:
+    hub.github.add_collaborator(DEPLOY, "hubot")
+    hub.call("1.2.3", "--reviewers", "hubott")
+    told = hub.call("1.2.3", "--reviewers", "hubot", "--gates", "Scan=https://s.io")
+    again = hub.call("1.2.3", "--reviewers", "hubot", "--gates", "Scan=https://s.io")
+
+    assert (told["pull-request-operation"], again["pull-request-operation"]) == ("updated", "none")
+    assert hub.pull.reviewers == ["hubot"]
+    assert "[Scan](https://s.io)" in hub.pull.body
+    assert hub.pull.comments == []
+
+
+def test_going_back_is_said(hub: Hub) -> None:
+    told = hub.call("0.9.0")
+
+    assert told["warnings"] == ["This goes back to an older version: `0.9.0` after `1.0.0`."]
+    assert "> [!WARNING]" in hub.pull.body
+
+
+def test_a_body_that_cannot_be_written_leaves_nothing_behind(hub: Hub) -> None:
+    for body in ("```\n{diff}\n```", "x" * 66_000):
+        hub.call("1.2.3", "--body", body, status=2)
+
+        assert hub.branches == set()
+
+
+def test_nobody_has_to_be_known_for_the_api(hub: Hub) -> None:
+    told = hub.call("1.2.3", GITHUB_ACTIONS="false")
+
+    assert told["pull-request-operation"] == "created"
+
+
+def test_a_comment_that_is_refused_keeps_nothing_up(hub: Hub) -> None:
+    hub.call("1.2.3")
+    hub.github.fail(lambda request: request.path.endswith("/comments"), 403)
+    told = hub.call("1.3.0")
+
+    assert told["pull-request-operation"] == "updated"
+    assert hub.pull.title == "Promote shop to 1.3.0 in dev"
+    assert "comment on pull request #1" in hub.err

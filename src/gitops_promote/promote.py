@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_promote.call import Call
-from gitops_promote.core.errors import RetryableError, UsageError
+from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
 from gitops_promote.core.images import Image
 from gitops_promote.core.plan import Plan, Request, make_plan
 from gitops_promote.core.report import Outcome, Review
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gitops_promote.effects.github.client import GitHub
     from gitops_promote.effects.github.pull_requests import PullRequests
 
-#: Stands for the author of a commit that isn't made.
+#: Stands for the author of a commit that isn't made, or not by git.
 _NOBODY = Identity("", "")
 
 
@@ -50,8 +50,7 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
     for text in inputs.warnings:
         console.warn(text)
     source = read_source(environ, inputs.tags.version_app)
-    write = inputs.promotion_mode != "dry-run"
-    author, committer = _identities(inputs, source, environ, needed=write or inputs.signoff)
+    author, committer = _identities(inputs, source, environ)
     images, built_by = _images(inputs, source, environ, console)
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
     url = resolve_url(inputs.config_repository, server, source.repository, ssh=bool(inputs.ssh_key))
@@ -80,9 +79,9 @@ class _Promotion:
 
     def run(self) -> Outcome:
         """Deliver; through the API where that is asked for and will do."""
-        if self._takes_api():
+        if place := self._place_for_api():
             try:
-                return self._run_by_api()
+                return self._run_by_api(place)
             except UnsuitedError as error:
                 self.call.console.note(f"{error.what} So git makes the commit.")
         return self._run_by_git()
@@ -93,33 +92,35 @@ class _Promotion:
             return None
         return find_api(self.url, self.call.environ)
 
-    def _takes_api(self) -> bool:
+    def _place_for_api(self) -> Place | None:
+        """Where the API is, if it is to make the commit."""
         inputs, place = self.call.inputs, self.place
+        if inputs.commit_via == "git":
+            return None
         if inputs.commit_via == "api" and place is None:
             raise UsageError(
                 f"Input `commit-via` is `api`, and {self.url} is on no GitHub that is known here.",
                 "Set `commit-via` to `git`, or GITHUB_SERVER_URL and GITHUB_API_URL to those of "
                 "your GitHub Enterprise Server.",
             )
-        if inputs.commit_via != "auto" or place is None:
-            return inputs.commit_via == "api"
+        if inputs.commit_via == "api" or place is None:
+            return place
         # What git alone can do, or the way in that was given.
         by_git = inputs.ssh_key or inputs.author or inputs.committer
-        return not by_git and self._has_token(place)
+        return place if self._token_for(place) and not by_git else None
 
-    def _has_token(self, place: Place) -> bool:
-        """Whether there is a token for the place: the job's own is for the job's server alone."""
-        if not self.credentials.token_server:
-            return bool(self.credentials.token)
-        own = find_api(f"{self.credentials.token_server}/{place.name}", self.call.environ)
-        return own is not None and own.api_url == place.api_url and bool(self.credentials.token)
+    def _token_for(self, place: Place) -> str:
+        """The token, where it may go there: the job's own is for the job's server alone."""
+        server = self.credentials.token_server
+        if server and not _is_at(place, server, self.call.environ):
+            return ""
+        return self.credentials.token
 
-    def _run_by_api(self) -> Outcome:
+    def _run_by_api(self, place: Place) -> Outcome:
         from gitops_promote.effects.github.config_repository import (  # noqa: PLC0415  (slow)
             ApiRepository,
         )
 
-        place = self.place or Place("", "")
         with self._github(place) as github, ApiRepository(github, place.name) as repository:
             pull_requests = self._pull_requests(github, place)
             find = pull_requests.find if pull_requests else None
@@ -127,6 +128,7 @@ class _Promotion:
 
     def _run_by_git(self) -> Outcome:
         call, place = self.call, self.place
+        _check_known(call)
         with ExitStack() as stack:
             pull_requests = None
             if place and call.inputs.promotion_mode == "pull-request":
@@ -140,8 +142,14 @@ class _Promotion:
     def _github(self, place: Place) -> GitHub:
         from gitops_promote.effects.github.client import GitHub  # noqa: PLC0415  (slow)
 
-        own = bool(self.credentials.token_server)
-        return GitHub(place.api_url, self.credentials.token, own_token=own)
+        token, own = self._token_for(place), bool(self.credentials.token_server)
+        if not token:
+            raise UsageError(
+                f"There is no token for {place.name} of {urlsplit(place.api_url).hostname}.",
+                "Give one in `token`: the job's own is for the job's GitHub server alone, and an "
+                "ssh key opens no pull requests.",
+            )
+        return GitHub(place.api_url, token, own_token=own)
 
     def _pull_requests(self, github: GitHub, place: Place) -> PullRequests | None:
         if self.call.inputs.promotion_mode != "pull-request":
@@ -158,7 +166,7 @@ class _Promotion:
         pull_requests: PullRequests | None,
         find: Callable[[str, Head], Proposal] | None,
     ) -> Outcome:
-        call = self.call.signed_for(repository)
+        call = retry(lambda: self.call.signed_for(repository), self._tell)
         if find and call.inputs.promotion_mode == "pull-request":
             return self._review(call, repository, pull_requests, find)
         base, plan, commit = retry(lambda: _push(call, repository), self._tell)
@@ -192,17 +200,20 @@ class _Promotion:
 
     def _read_history(self, request: Request, old_version: str) -> History | None:
         source, environ = request.source, self.call.environ
-        own = environ.get(f"{PREFIX}JOB_TOKEN", "").strip()
         place = find_api(f"{source.server_url}/{source.repository}", environ)
-        same_server = place and self.place and place.api_url == self.place.api_url
-        token = own or (self.credentials.token if same_server else "")
-        if not (source.commit and source.server_url and place and token):
+        if not (source.commit and source.server_url and place):
             return None
+        own = environ.get(f"{PREFIX}JOB_TOKEN", "").strip()
+        own = own if _is_at(place, self.call.server, environ) else ""
+        same_server = self.place and place.api_url == self.place.api_url
+        token = own or (self._token_for(place) if same_server else "")
         from gitops_promote.effects.github.client import GitHub  # noqa: PLC0415  (slow)
         from gitops_promote.effects.github.history import read_history  # noqa: PLC0415
 
-        with GitHub(place.api_url, token, own_token=token == own) as github:
+        # It helps reviewers, and is no reason to promote nothing.
+        with suppress(PromoteError), GitHub(place.api_url, token, own_token=bool(own)) as github:
             return read_history(github, source, old_version, request.app)
+        return None
 
     def _outcome(
         self, plan: Plan, base: Head, commit: str, review: Review | None = None
@@ -219,6 +230,12 @@ class _Promotion:
             review=review,
             own_token=bool(self.credentials.token_server),
         )
+
+
+def _is_at(place: Place, server: str, environ: Mapping[str, str]) -> bool:
+    """Whether a place is on a server."""
+    there = find_api(f"{server}/{place.name}", environ)
+    return there is not None and there.api_url == place.api_url
 
 
 def _push(call: Call, repository: ConfigRepository) -> tuple[Head, Plan, str]:
@@ -272,20 +289,24 @@ def _images(
 
 
 def _identities(
-    inputs: Inputs, source: Source, environ: Mapping[str, str], *, needed: bool
+    inputs: Inputs, source: Source, environ: Mapping[str, str]
 ) -> tuple[Identity, Identity]:
+    """Author and committer of the commit, as far as they are known."""
     if inputs.author and inputs.committer:
         return inputs.author, inputs.committer
-    known = identities(source, environ)
-    if known is None:
-        if needed:
-            raise UsageError(
-                "Nobody is known as the commit's author and committer.",
-                "Set the inputs `author` and `committer` (`--author`, `--committer`), or "
-                "`git config user.name` and `user.email`.",
-            )
-        known = _NOBODY, _NOBODY
+    known = identities(source, environ) or (_NOBODY, _NOBODY)
     return inputs.author or known[0], inputs.committer or known[1]
+
+
+def _check_known(call: Call) -> None:
+    """Refuse to let git commit for nobody. GitHub's API needs no names."""
+    write = call.inputs.promotion_mode != "dry-run"
+    if (write or call.inputs.signoff) and _NOBODY in (call.author, call.committer):
+        raise UsageError(
+            "Nobody is known as the commit's author and committer.",
+            "Set the inputs `author` and `committer` (`--author`, `--committer`), or "
+            "`git config user.name` and `user.email`.",
+        )
 
 
 def _credentials(inputs: Inputs, environ: Mapping[str, str], server: str) -> Credentials:

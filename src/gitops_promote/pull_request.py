@@ -7,13 +7,21 @@ one that comes too late finds out and looks again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.branch import branch_name
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.core.plan import Plan, Request, make_plan
-from gitops_promote.core.promoted import Promoted, is_older, read_promotion
+from gitops_promote.core.promoted import (
+    Promoted,
+    began_before,
+    goes_back,
+    is_older,
+    read_promotion,
+)
 from gitops_promote.core.proposal import mark, marked
 from gitops_promote.core.pull_request import (
     Facts,
@@ -24,7 +32,6 @@ from gitops_promote.core.pull_request import (
     supersede_comment,
 )
 from gitops_promote.core.report import Review
-from gitops_promote.effects.ci import BOT
 from gitops_promote.effects.config_repository import Head
 from gitops_promote.effects.rendering import render
 
@@ -34,8 +41,11 @@ if TYPE_CHECKING:
     from gitops_promote.call import Call
     from gitops_promote.core.history import History
     from gitops_promote.core.proposal import BranchCommit, Proposal, PullRequest
+    from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.github.pull_requests import PullRequests
+
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,9 @@ class Reviewing:
     # What was done in tries that failed later on, so that it is told in the end.
     operation: str = "none"
     warnings: dict[str, None] = field(default_factory=dict)
+    # The texts with their summaries, as to render may take its time, and the last one's summary.
+    texts: dict[tuple[str, Request], tuple[PullRequestText, str]] = field(default_factory=dict)
+    summary: str = ""
 
     def attempt(self) -> Reviewed:
         """Look at what stands there and do what is missing.
@@ -84,31 +97,45 @@ class Reviewing:
                 f"The pull request's branch and its base are both `{branch}`.",
                 "Give another name in `branch`, or another base in `config-ref`.",
             )
-        plan = make_plan(self.repository.snapshot(base.commit), call.request)
+        plan = _warned(make_plan(self.repository.snapshot(base.commit), call.request))
         proposal = self.find(branch, base)
-        if strangers := proposal.strangers(self._machines()):
-            return self._leave_to(strangers, base, plan, proposal)
+        self._check_is_for(base, proposal)
+        # What was merged or closed is kept by its pull request, whatever becomes of the branch.
+        if proposal.strangers and not proposal.is_over:
+            return self._leave_to(proposal.strangers, base, plan, proposal)
         if not plan.files:
             return self._clear(base, plan, proposal)
         if kept := self._reason_to_keep(plan, proposal):
             self._repair(base, plan, proposal)
             return self._give_way(base, plan, proposal, kept)
-        self._check_same_images(plan, proposal)
+        self._check_loses_nothing(plan, proposal)
         if self._has_all(proposal):
             return self._publish(base, plan, proposal, proposal.commit)
         head = Head(branch, proposal.commit)
+        self._text(base, plan, call.request)  # before anything is written, as it may be refused
         commit = self.repository.reset(head, base, call.new_commit(plan))
         if not self.pull_requests and self.operation == "none":
             self.operation = "updated" if proposal.commit else "created"
         return self._publish(base, plan, proposal, commit)
 
-    def _machines(self) -> frozenset[str]:
-        """The addresses that commits of ours, and merges by a button, are committed by."""
-        from urllib.parse import urlsplit  # noqa: PLC0415  (loaded already)
+    def _check_is_for(self, base: Head, proposal: Proposal) -> None:
+        """Refuse to take what is meant for another branch, or is another branch itself."""
+        pull = proposal.pull_request
+        if pull and pull.base != base.branch:
+            raise PromoteError(
+                f"Pull request #{pull.number} of branch {proposal.branch} goes to {pull.base}, and "
+                f"this call to {base.branch}.",
+                "Give each a `branch` of its own.",
+            )
+        known = pull or proposal.is_over or proposal.promoted or proposal.commits
+        if proposal.commit and not known and not self._is_named_by_us(proposal):
+            raise PromoteError(
+                f"There is a branch {proposal.branch} already, and it is no promotion's.",
+                "Name another in `branch`; the base of a pull request is `config-ref`.",
+            )
 
-        host = urlsplit(self.call.server).hostname or "github.com"
-        web = {f"noreply@{name}" for name in ("github.com", host)}
-        return frozenset({*web, BOT.email, self.call.committer.email})
+    def _is_named_by_us(self, proposal: Proposal) -> bool:
+        return proposal.branch == branch_name("", self.call.request)
 
     def _leave_to(
         self, strangers: Sequence[BranchCommit], base: Head, plan: Plan, proposal: Proposal
@@ -116,9 +143,12 @@ class Reviewing:
         who = ", ".join(dict.fromkeys(commit.author or "somebody" for commit in strangers))
         what = _named(proposal)
         reason = (
-            f"{what} has commits of {who}, so it was left as it is. Merge or close it"
-            f"{'' if proposal.pull_request else ' by deleting the branch'}, and run this again."
+            f"{what} has commits of {who}, so it was left as it is. "
+            f"{'Merge or close it' if proposal.pull_request else 'Name another in `branch`'}, and "
+            "run this again."
         )
+        if proposal.pull_request and proposal.pull_request.auto_merge:
+            reason += " Its auto-merge is on."
         self.warnings[reason] = None
         return self._give_way(base, plan, proposal, reason)
 
@@ -132,12 +162,12 @@ class Reviewing:
 
     def _clear(self, base: Head, plan: Plan, proposal: Proposal) -> Reviewed:
         """Take away what has nothing left to propose: the base has what is asked for."""
-        call = self.call
-        if not (proposal.commit and (proposal.is_over or self._has_arrived(base, proposal))):
+        arrived = proposal.is_over or self._has_arrived(base, proposal)
+        if not (proposal.commit and arrived and not proposal.strangers):
             pull = proposal.pull_request
             stays = f" {_named(proposal)} stays open: it promotes something else." if pull else ""
             return self._done(base, plan, proposal, reason=f"{plan.reason}{stays}")
-        pull, deletes = proposal.pull_request, call.inputs.pull_request.delete_branch
+        pull, deletes = proposal.pull_request, self.call.inputs.pull_request.delete_branch
         if pull and self.pull_requests:
             self._check_holds(self.pull_requests, proposal.branch, proposal.commit, pull)
             self.pull_requests.comment(pull, closing_comment(plan.reason))
@@ -155,15 +185,18 @@ class Reviewing:
         """Whether the base has what is proposed, or something newer."""
         call, promoted = self.call, proposal.promoted
         if promoted is None:
-            return not proposal.commits
+            # What a killed run of ours began; a branch of somebody isn't called like that.
+            return not proposal.commits and self._is_named_by_us(proposal)
         images = promoted.take_over(call.request.images)
-        if images is None:
+        if images is None or self._foreign_files(proposal):
             return False
         request = replace(call.request, images=images)
         snapshot = self.repository.snapshot(base.commit)
         if not make_plan(snapshot, request).files:
             return True
-        return is_older(promoted, Promoted.of(call.request.images, call.request.source))
+        mine = Promoted.of(call.request.images, call.request.source)
+        # One that began later goes back on purpose.
+        return is_older(promoted, mine) and not began_before(mine, promoted)
 
     def _reason_to_keep(self, plan: Plan, proposal: Proposal) -> str:
         """Why what stands there is not to be replaced; empty where it is."""
@@ -179,33 +212,64 @@ class Reviewing:
             f"{mine.version}. {close} to promote the older one."
         )
 
-    def _check_same_images(self, plan: Plan, proposal: Proposal) -> None:
-        promoted = None if proposal.is_over else proposal.promoted
+    def _check_loses_nothing(self, plan: Plan, proposal: Proposal) -> None:
+        """Refuse to replace a branch that changes more than an earlier call for the same."""
+        if proposal.is_over or not proposal.commits:
+            return
+        promoted = proposal.promoted
         ours = {change.new.name or change.image for change in plan.changes}
-        others = set(promoted.versions) - ours if promoted else set()
+        others = sorted(set(promoted.versions) - ours) if promoted else []
+        others = others or self._foreign_files(proposal)
         if others:
-            listed = ", ".join(f"`{name}`" for name in sorted(others))
+            listed = ", ".join(f"`{name}`" for name in others[:_MOST_NAMES])
+            more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
             raise PromoteError(
-                f"{_named(proposal)} promotes {listed}, too, which this call would lose.",
-                "Promote them in one call, or give each call a `branch` of its own.",
+                f"{_named(proposal)} also changes {listed}{more}, which this call would lose.",
+                "Promote all images and targets of an app in one call, or give each call a "
+                "`branch` of its own. What somebody else changed there, merge or close first.",
             )
+
+    def _foreign_files(self, proposal: Proposal) -> list[str]:
+        """The files that the branch changes in another way than its commit says."""
+        promoted, request = proposal.promoted, self.call.request
+        images = promoted.take_over(request.images) if promoted else None
+        if images is None or not proposal.base:
+            return []
+        head = self._head(proposal)
+        changed = self.repository.differences(head, proposal.base)
+        plan = self._planned(proposal.base, replace(request, images=images))
+        if plan is None:
+            return sorted(changed)
+        snapshot = self.repository.snapshot(head.commit)
+        meant = plan.files
+        return sorted(
+            path for path in changed if path not in meant or not _holds(snapshot, path, meant[path])
+        )
 
     def _has_all(self, proposal: Proposal) -> bool:
         """Whether the branch has what is asked for already, and can be merged."""
         pull = proposal.pull_request
         if not proposal.commits or proposal.is_over or (pull and pull.is_conflicting):
             return False
-        head = self._fetch(proposal.branch)
-        if head.commit != proposal.commit:
-            raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
-        snapshot = self.repository.snapshot(head.commit)
+        plan = self._planned(self._head(proposal).commit, self.call.request)
+        return plan is not None and not plan.files
+
+    def _planned(self, commit: str, request: Request) -> Plan | None:
+        """The plan on another commit; None where the targets aren't there as they are now."""
+        snapshot = self.repository.snapshot(commit)
         try:
-            plan = make_plan(snapshot, self.call.request)
+            return make_plan(snapshot, request)
         except RetryableError:
             raise
         except PromoteError:
-            return False  # it is of a time when the targets weren't there yet
-        return not plan.files
+            return None
+
+    def _head(self, proposal: Proposal) -> Head:
+        """The branch, fetched, if it still is where it was found."""
+        head = self._fetch(proposal.branch)
+        if head.commit != proposal.commit:
+            raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
+        return head
 
     def _fetch(self, branch: str) -> Head:
         try:
@@ -220,9 +284,10 @@ class Reviewing:
         pull = proposal.pull_request
         text: PullRequestText | None = None
         if self.pull_requests is None:
+            self._warn(self._unused())
             text = self._text(base, plan, self.call.request)
             return self._done(base, plan, proposal, commit, text=text)
-        if pull is None or marked(pull.body)[0] != commit:
+        if pull is None or marked(pull.body)[:2] != (commit, self._wanted):
             text = self._text(base, plan, self.call.request)
             if pull:
                 self._announce(self.pull_requests, pull, plan)
@@ -246,14 +311,14 @@ class Reviewing:
         version = promoted.version if promoted else ""
         pull = proposal.pull_request
         if pull is None:
-            unfinished = replace(text, body=mark(text.body, "", version))
-            pull = self._open(pull_requests, base, proposal, unfinished)
+            unfinished = replace(text, body=mark(text.body, "", version, self._wanted))
+            pull = self._open(pull_requests, base, proposal, commit, unfinished)
         else:
             self.operation = "updated" if self.operation == "none" else self.operation
         self._warn(pull_requests.settle(pull, wanted))
         # Last, as it says that all is done; and only as long as it is about what is there.
         self._check_holds(pull_requests, proposal.branch, commit, pull)
-        final = replace(text, body=mark(text.body, commit, version))
+        final = replace(text, body=mark(text.body, commit, version, self._wanted))
         pull_requests.rewrite(pull, base.branch, final)
         self._check_holds(pull_requests, proposal.branch, commit, pull)
         return pull
@@ -261,20 +326,37 @@ class Reviewing:
     def _announce(self, pull_requests: PullRequests, pull: PullRequest, plan: Plan) -> None:
         """Say on a pull request that this promotion takes the place of another."""
         promoted = read_promotion(plan.message)
-        old, new = marked(pull.body)[1], promoted.version if promoted else ""
-        if old not in ("", "-", new):
+        old, new = marked(pull.body)[2], promoted.version if promoted else ""
+        if old in ("", "-", new):
+            return
+        try:
             pull_requests.comment(pull, supersede_comment(old, new, self.call.request.source))
+        except RetryableError:
+            raise
+        except PromoteError as error:  # the title and the body say it, too
+            self._warn([str(error)])
 
     def _open(
-        self, pull_requests: PullRequests, base: Head, proposal: Proposal, text: PullRequestText
+        self,
+        pull_requests: PullRequests,
+        base: Head,
+        proposal: Proposal,
+        commit: str,
+        text: PullRequestText,
     ) -> PullRequest:
         # Before, as it may be done though the answer is lost.
         before, self.operation = self.operation, "created"
         draft = self.call.inputs.pull_request.draft
         try:
             return pull_requests.open(proposal.branch, base.branch, text, draft=draft)
-        except MovedHeadError:
-            self.operation = before
+        except RetryableError as error:
+            if isinstance(error, MovedHeadError):
+                self.operation = before
+            raise
+        except PromoteError:
+            if not proposal.commit:  # so the branch was made for this alone
+                with suppress(PromoteError):
+                    self.repository.delete(Head(proposal.branch, commit))
             raise
 
     def _check_holds(
@@ -289,7 +371,7 @@ class Reviewing:
         mine = read_promotion(plan.message)
         if not (pull and promoted and mine and self.pull_requests):
             return
-        commit, told = marked(pull.body)
+        commit, _, told = marked(pull.body)
         images = promoted.take_over(self.call.request.images)
         # Of ours, and perhaps of a run that was killed. Any other is the newer one's to write.
         if images is None or commit == proposal.commit or told != mine.version:
@@ -300,6 +382,13 @@ class Reviewing:
         self._write(self.pull_requests, base, proposal, proposal.commit, text, plan)
 
     def _text(self, base: Head, plan: Plan, request: Request) -> PullRequestText:
+        key = base.commit, request
+        if key not in self.texts:
+            self.texts[key] = self._compose(base, plan, request)
+        text, self.summary = self.texts[key]
+        return text
+
+    def _compose(self, base: Head, plan: Plan, request: Request) -> tuple[PullRequestText, str]:
         wanted = self.call.inputs.pull_request
         rendered = render(self.repository.snapshot(base.commit), plan, self.call.environ)
         old = next((change.old.version for change in plan.changes if change.old != change.new), "")
@@ -313,8 +402,28 @@ class Reviewing:
             gates=wanted.gates,
             rendered=rendered,
         )
-        self.summary = compose_summary(facts)
-        return compose(facts, wanted.title, wanted.body)
+        return compose(facts, wanted.title, wanted.body), compose_summary(facts)
+
+    @property
+    def _wanted(self) -> str:
+        """A word that is another one when the inputs ask for another text, or for other people."""
+        wanted = replace(self.call.inputs.pull_request, delete_branch=True, auto_merge="")
+        return sha256(repr(wanted).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+    def _unused(self) -> list[str]:
+        """What is asked for in vain where a host has no pull requests for us."""
+        wanted = self.call.inputs.pull_request
+        given = {
+            "labels": wanted.labels,
+            "assignees": wanted.assignees,
+            "reviewers": wanted.reviewers,
+            "team-reviewers": wanted.team_reviewers,
+            "milestone": wanted.milestone,
+            "draft": wanted.draft,
+            "auto-merge": wanted.auto_merge,
+        }
+        names = ", ".join(f"`{name}`" for name, value in given.items() if value)
+        return [f"{names}: these are for pull requests on GitHub alone."] if names else []
 
     def _warn(self, warnings: Sequence[str]) -> None:
         self.warnings.update(dict.fromkeys(warnings))
@@ -347,6 +456,18 @@ class Reviewing:
         )
         written = commit if self.operation in ("created", "updated") else ""
         return Reviewed(base, plan, review, written)
+
+
+def _warned(plan: Plan) -> Plan:
+    back = goes_back(plan.changes)
+    return replace(plan, warnings=(*plan.warnings, back)) if back else plan
+
+
+def _holds(snapshot: Snapshot, path: str, content: bytes) -> bool:
+    try:
+        return snapshot.read(path) == content
+    except KeyError:
+        return False
 
 
 def _named(proposal: Proposal) -> str:

@@ -24,7 +24,7 @@ from graphql import (
 )
 
 from github_double.objects import ZERO, BadPathError, Commit
-from github_double.state import RefusalError, User, github_actor, node_id
+from github_double.state import RefusalError, User, node_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +116,8 @@ def _worded(error: GraphQLError) -> dict[str, Any]:
     found: dict[str, Any] = {"message": error.message, "locations": places}
     if isinstance(error.original_error, RefusalError):
         refusal = error.original_error
-        details = [detail["message"] for detail in refusal.errors if "message" in detail]
+        errors = [detail for detail in refusal.errors if not isinstance(detail, str)]
+        details = [detail["message"] for detail in errors if "message" in detail]
         found["message"] = ", ".join(details) or refusal.message
         found = {"type": refusal.kind, "path": error.path, **found}
         if refusal.kind == "FORBIDDEN":
@@ -287,7 +288,7 @@ class Root:
         if given["message"].get("body"):
             message += f"\n\n{given['message']['body']}"
         author = self.session.user.actor()
-        commit = Commit("", "", (head,), author, github_actor(), message)
+        commit = Commit("", "", (head,), author, repository.web.actor(), message)
         try:
             files = {
                 one["path"]: base64.b64decode(one["contents"], validate=True)
@@ -513,13 +514,16 @@ class RepositoryNode(Node):
         base_ref_name: str | None = None,
         states: Sequence[str] | None = None,
         order_by: Mapping[str, str] | None = None,
+        *,
+        forks: bool = True,
         **page: Json,
     ) -> dict[str, Any]:
         self.session.need(self.held, "read", "pull_requests")
         found = [
             pull
             for pull in self.held.pulls
-            if head_ref_name in {None, pull.head}
+            if (forks or not pull.fork)
+            and head_ref_name in {None, pull.head}
             and base_ref_name in {None, pull.base}
             and (states is None or _state(pull) in states)
         ]
@@ -560,13 +564,15 @@ class RefNode(Node):
     def compare(self, head_ref: str) -> ComparisonNode | None:
         objects = self.held.objects
         commits = objects.ref(self._ref), objects.commit_id(head_ref)
-        return ComparisonNode(self.session, self.held, *commits) if all(commits) else None
+        if not all(commits) or not objects.compare(*commits).merge_base:
+            return None
+        return ComparisonNode(self.session, self.held, *commits)
 
     def associated_pull_requests(
         self, head_ref_name: str | None = None, **arguments: Json
     ) -> dict[str, Any]:
         name = self.name if head_ref_name in {None, self.name} else ""
-        return self.repository().pull_requests(head_ref_name=name, **arguments)
+        return self.repository().pull_requests(head_ref_name=name, forks=False, **arguments)
 
 
 @final
@@ -750,7 +756,7 @@ class PullRequestNode(Node):
         self.state, self.is_draft = _state(pull), pull.draft
         self.merged, self.closed = pull.merged, pull.state == "closed"
         self._known = repository.knows_mergeable and not self.closed
-        self.is_cross_repository = self.maintainer_can_modify = False
+        self.is_cross_repository, self.maintainer_can_modify = bool(pull.fork), False
         self.head_ref_name, self.head_ref_oid = pull.head, pull.head_sha
         self.base_ref_name, self.base_ref_oid = pull.base, pull.base_sha
         self.created_at, self.updated_at = _time(pull.created), _time(pull.updated)
@@ -762,13 +768,13 @@ class PullRequestNode(Node):
         return UserNode(self.session, self.session.state.user(login))
 
     def head_ref(self) -> RefNode | None:
-        return self.repository().ref(f"refs/heads/{self._pull.head}")
+        return None if self._pull.fork else self.repository().ref(f"refs/heads/{self._pull.head}")
 
     def base_ref(self) -> RefNode | None:
         return self.repository().ref(f"refs/heads/{self._pull.base}")
 
-    def head_repository(self) -> RepositoryNode:
-        return self.repository()
+    def head_repository(self) -> RepositoryNode | None:
+        return None if self._pull.fork else self.repository()
 
     def mergeable(self) -> str:
         if not self._known:

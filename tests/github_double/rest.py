@@ -205,7 +205,10 @@ class Rest:
             pull
             for pull in repository.pulls
             if state in {pull.state, "all"}
-            and (not head or (owner.lower(), head) == (repository.owner.lower(), pull.head))
+            and (
+                not head
+                or (owner.lower(), head) == ((pull.fork or repository.owner).lower(), pull.head)
+            )
             and base in {None, pull.base}
         ]
         key = "updated" if self.query.get("sort") == "updated" else "created"
@@ -556,15 +559,17 @@ class Rest:
             "merge_commit_sha": pull.merge_sha or None,
             "requested_reviewers": [self._user(login) for login in pull.reviewers],
             "requested_teams": [self._team(repository, slug) for slug in pull.team_reviewers],
-            "head": self._side(repository, pull.head, pull.head_sha),
+            "head": self._side(repository, pull.head, pull.head_sha, pull.fork),
             "base": self._side(repository, pull.base, pull.base_sha),
             "_links": {name: {"href": link} for name, link in links.items()},
             "auto_merge": auto,
         }
 
-    def _side(self, repository: Repository, branch: str, sha: str) -> dict[str, Any]:
-        who, whole = self._user(repository.owner), self._repository(repository)
-        label = f"{repository.owner}:{branch}"
+    def _side(
+        self, repository: Repository, branch: str, sha: str, fork: str = ""
+    ) -> dict[str, Any]:
+        who, whole = self._user(fork or repository.owner), self._repository(repository)
+        label = f"{fork or repository.owner}:{branch}"
         return {"label": label, "ref": branch, "sha": sha, "user": who, "repo": whole}
 
     def _whole_pull(self, repository: Repository, pull: PullRequest) -> dict[str, Any]:

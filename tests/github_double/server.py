@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from github_double.state import Access, Json, Method, Token
+    from github_double.state import Access, Json, Method, Token, Web
 
 #: An HTTP status; the connection's end, before the request is carried out or after; a limit.
 Fault = int | Literal["drop", "drop-after", "secondary", "primary"]
@@ -138,6 +138,11 @@ class GitHub:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def web(self) -> Web:
+        """Who commits what GitHub itself commits; its address may be changed."""
+        return self.state.web
 
     @property
     def environ(self) -> dict[str, str]:
@@ -253,6 +258,12 @@ class GitHub:
         repository = self.repository(full_name)
         with repository.changing():
             return repository.merge(repository.pull(number), method, self.state.user(by))
+
+    def open_from_fork(self, full_name: str, head: str, fork: str = "stranger") -> int:
+        """Open a pull request from a branch of somebody's fork, and return its number."""
+        repository = self.repository(full_name)
+        with repository.changing():
+            return repository.create_pull_from_fork(self.state.user(fork).login, head).number
 
     def close(self, full_name: str, number: int = 1) -> None:
         """Close a pull request."""

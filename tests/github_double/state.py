@@ -56,13 +56,13 @@ class RefusalError(Exception):
         self,
         message: str,
         kind: str = "UNPROCESSABLE",
-        errors: Sequence[Mapping[str, Any]] = (),
+        errors: Sequence[Mapping[str, Any] | str] = (),
         permissions: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.kind = kind
-        self.errors = [dict(error) for error in errors]
+        self.errors = list(errors)
         self.permissions = permissions
 
 
@@ -103,9 +103,18 @@ class User:
 WEB_FLOW = User("web-flow", "GitHub")
 
 
-def github_actor() -> Actor:
-    """The committer of what GitHub itself commits now."""
-    return Actor("GitHub", "noreply@github.com", int(time.time()), "+0000")
+@dataclass
+class Web:
+    """Who commits what is committed on GitHub's pages or through its API.
+
+    On a GitHub Enterprise Server its owner chooses the address.
+    """
+
+    address: str = "noreply@github.com"
+
+    def actor(self) -> Actor:
+        """The committer of what GitHub itself commits now."""
+        return Actor("GitHub", self.address, int(time.time()), "+0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,10 @@ class Protection:
 
 @dataclass
 class PullRequest:
-    """A pull request. `auto_merge` is the method, in small letters; empty: off."""
+    """A pull request. `auto_merge` is the method, in small letters; empty: off.
+
+    `fork` is the owner of the fork that its branch is in; empty: it is in the repository itself.
+    """
 
     number: int
     title: str
@@ -157,6 +169,7 @@ class PullRequest:
     base_sha: str
     author: str
     draft: bool = False
+    fork: str = ""
     state: Literal["open", "closed"] = "open"
     merged: bool = False
     merge_sha: str = ""
@@ -184,13 +197,15 @@ class Repository:
     Attributes:
         allow_auto_merge: Off, as in a new repository of GitHub.
         allow_actions_pull_requests: "Allow GitHub Actions to create and approve pull requests".
+        shows_teams: Off: tokens may not see the organisation's teams, for lack of *Members: read*.
         knows_mergeable: Off: GitHub is still computing whether pull requests can be merged.
         tree_limit: How many entries a recursive tree has before it is cut.
         bare: The bare repository.
     """
 
-    def __init__(self, owner: str, name: str, bare: Path, *, private: bool) -> None:
+    def __init__(self, owner: str, name: str, bare: Path, web: Web, *, private: bool) -> None:
         self.owner, self.name, self.bare, self.private = owner, name, bare, private
+        self.web = web
         self.objects = Objects(bare)
         self.lock = threading.RLock()
         self.archived = False
@@ -198,6 +213,7 @@ class Repository:
         self.allow_actions_pull_requests = True
         self.allow: dict[str, bool] = {"merge": True, "squash": True, "rebase": True}
         self.delete_branch_on_merge = False
+        self.shows_teams = True
         self.knows_mergeable = True
         self.tree_limit = 100_000
         self.default_branch = "main"
@@ -267,6 +283,8 @@ class Repository:
                     self.merge(pull, pull.auto_merge, User(pull.auto_merge_by))
 
     def _follow(self, pull: PullRequest) -> None:
+        if pull.fork:
+            return  # what becomes of the fork is not played
         head, base = self.objects.branch(pull.head), self.objects.branch(pull.base)
         if not head or not base:
             self.close(pull)
@@ -333,8 +351,18 @@ class Repository:
         self.pulls.append(pull)
         return pull
 
+    def create_pull_from_fork(self, fork: str, head: str) -> PullRequest:
+        """Open a pull request with the default branch's commit on a branch of somebody's fork."""
+        tip, number = self.objects.branch(self.default_branch), len(self.pulls) + 1
+        pull = PullRequest(
+            number, "Theirs", "", head, tip, self.default_branch, tip, fork, fork=fork
+        )
+        self.pulls.append(pull)
+        return pull
+
     def _check_pair(self, head: str, base: str) -> None:
-        if any((pull.head, pull.base, pull.state) == (head, base, "open") for pull in self.pulls):
+        own = [pull for pull in self.pulls if not pull.fork]
+        if any((pull.head, pull.base, pull.state) == (head, base, "open") for pull in own):
             words = f"A pull request already exists for {self.owner}:{head}."
             raise invalid("PullRequest", "", words)
         pair = self.objects.branch(base), self.objects.branch(head)
@@ -397,6 +425,10 @@ class Repository:
         if pull.author.lower() in [login.lower() for login in logins]:
             raise RefusalError("Review cannot be requested from pull request author.")
         people = [self.collaborator(login) for login in logins]
+        if teams and not self.shows_teams and self.teams.issuperset(teams):
+            node = node_id("T", self.owner, teams[0])
+            words = f"Could not resolve to a node with the global id of '{node}'."
+            raise RefusalError("Validation Failed", errors=[words])
         if not all(people) or not self.teams.issuperset(teams):
             which = "teams" if all(people) else "users" if not teams else "users or teams"
             words = "Reviews may only be requested from collaborators. One or more of the"
@@ -451,7 +483,7 @@ class Repository:
 
     def _merged(self, pull: PullRequest, method: Method, user: User) -> str:
         base, head = pull.base_sha, pull.head_sha
-        author, committer = user.actor(), github_actor()
+        author, committer = user.actor(), self.web.actor()
         if method == "rebase":
             tip = base
             for oid in self.objects.compare(base, head).ahead:
@@ -501,6 +533,7 @@ class State:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.web = Web()
         self.lock = threading.Lock()
         self.repositories: dict[str, Repository] = {}
         self.users: dict[str, User] = {}
@@ -513,7 +546,7 @@ class State:
         owner, _, name = full_name.partition("/")
         (self.root / owner).mkdir(parents=True, exist_ok=True)
         bare = make_bare(self.root / owner / f"{name}.git", files, branch)
-        repository = Repository(owner, name, bare, private=private)
+        repository = Repository(owner, name, bare, self.web, private=private)
         repository.default_branch = branch
         self.repositories[full_name.lower()] = repository
         return repository
@@ -540,7 +573,7 @@ class State:
 
     def user_of_email(self, email: str) -> User | None:
         """Whose address it is."""
-        if email == "noreply@github.com":
+        if email == self.web.address:
             return WEB_FLOW
         with self.lock:
             return next((user for user in self.users.values() if user.email == email), None)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 #: What `branch` may have filled in. A version isn't among it, or each had a pull request.
 BRANCH_PLACEHOLDERS = ("app", "environment", "images")
 
+#: What the branch is called on which a new commit is made before it takes another one's place. No
+#: name of ours ends so, as dots are left out of them.
+STAGING = ".next"
+
 _PREFIX = "gitops-promote"
 # The rules of git-check-ref-format(1) that a branch's name can break.
 _NO_BRANCH = re.compile(
@@ -57,20 +61,22 @@ def branch_name(template: str, request: Request) -> str:
     }
     own = f"{_PREFIX}/{values['environment']}/{values['app']}"
     name = fill(template, values, "branch").removeprefix("refs/heads/") or own
-    if not is_branch(name):
+    if not is_branch(name) or name.endswith(STAGING):
         raise UsageError(
-            f"Input `branch` gives `{name}`, which is no branch's name.",
-            "Use letters, digits, `-`, `_`, `.` and `/`.",
+            f"Input `branch` gives `{name}`, which is no name for a pull request's branch.",
+            f"Use letters, digits, `-`, `_`, `.` and `/`, and no `{STAGING}` at the end.",
         )
     return name
 
 
 def _part(names: Sequence[str]) -> str:
     """Several names as one part of a branch's name."""
-    text = "+".join(re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") for name in names)
-    if len(text) <= _MOST_CHARACTERS:
+    # In one order, however a call lists them.
+    whole = "+".join(sorted(set(names)))
+    text = re.sub(r"[^A-Za-z0-9_+-]+", "-", whole).strip("-")
+    if len(text) <= _MOST_CHARACTERS and text == whole:
         return text
     from hashlib import sha256  # noqa: PLC0415  (rarely needed)
 
-    # What is cut off still tells two promotions apart.
-    return f"{text[:_MOST_CHARACTERS]}-{sha256(text.encode()).hexdigest()[:8]}"
+    # What was left out or cut off still tells two promotions apart.
+    return f"{text[:_MOST_CHARACTERS]}-{sha256(whole.encode()).hexdigest()[:8]}"

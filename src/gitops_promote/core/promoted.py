@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gitops_promote.core.change import Change
 from gitops_promote.core.images import Image, split_reference
 from gitops_promote.core.source import Source
 
@@ -13,8 +14,11 @@ _IMAGE = re.compile(r"^Promoted-Image: (\S+) (?:\S+) -> (\S+)$", re.MULTILINE)
 _COMMIT = re.compile(
     r"^Source-Commit: (?:(https?://[^/\s]+)/(\S+)/commit/)?([0-9a-f]{40,64})$", re.MULTILINE
 )
-_RUN = re.compile(r"^Source-Run: (https?://[^/\s]+)/(\S+)/actions/runs/(\d+)$", re.MULTILINE)
+_RUN = re.compile(
+    r"^Source-Run: (https?://[^/\s]+)/(\S+)/actions/runs/([0-9]{1,20})$", re.MULTILINE
+)
 _LONGEST = 200
+_MOST_LISTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,46 @@ def is_older(one: Promoted, other: Promoted) -> bool:
         return all(order is not None and order <= 0 for order in orders)
     if all(version == another for version, another in pairs):
         return False
+    return began_before(one, other)
+
+
+def began_before(one: Promoted, other: Promoted) -> bool:
+    """Whether the run behind a promotion is known to have begun before that of another.
+
+    Args:
+        one: The one.
+        other: The other.
+
+    Returns:
+        True where both are of the same app repository and the one has the lower number: GitHub
+        numbers the runs of all repositories in the order in which they begin.
+    """
     mine, theirs = one.source, other.source
-    same = (mine.server_url, mine.repository) == (theirs.server_url, theirs.repository)
-    known = same and mine.run_id and theirs.run_id
-    # GitHub numbers the runs of all repositories in the order in which they begin.
-    return bool(known) and int(mine.run_id) < int(theirs.run_id)
+    if (mine.server_url, mine.repository) != (theirs.server_url, theirs.repository):
+        return False
+    if not (mine.run_id.isdecimal() and theirs.run_id.isdecimal()):
+        return False
+    return int(mine.run_id) < int(theirs.run_id)
+
+
+def goes_back(changes: Sequence[Change]) -> str:
+    """Tell where a promotion takes back a newer version.
+
+    Args:
+        changes: What it changes.
+
+    Returns:
+        A sentence, for people; empty where it is not known to do so.
+    """
+    pairs = [(change.old.version, change.new.version) for change in changes]
+    back = [f"`{new}` after `{old}`" for old, new in pairs if old and new and _goes_back(old, new)]
+    listed = ", ".join(dict.fromkeys(back[:_MOST_LISTED]))
+    return f"This goes back to an older version: {listed}." if back else ""
+
+
+def _goes_back(old: str, new: str) -> bool:
+    order = _compare(new, old)
+    return order is not None and order < 0
 
 
 def _version(name: str, new: str) -> str:

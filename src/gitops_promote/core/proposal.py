@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from gitops_promote.core.promoted import Promoted, read_promotion
 
 _NOTE = "<!-- gitops-promote: "
-_MARK = re.compile(rf"{_NOTE}(\S+) ([^\n]*?) -->")
+_MARK = re.compile(rf"{_NOTE}(\S+) (\S+) ([^\n]*?) -->")
 
 
 @dataclass(frozen=True, slots=True)
 class BranchCommit:
     """A commit on a pull request's branch that the base doesn't have.
 
-    `committer` is the address of who committed it, `author` the name of who wrote it. `by_host`
-    where the host itself committed it, on its web pages or through its API. `is_merge` where it has
-    several parents.
+    `author` is the name of who wrote it, `parents` are the ids of the commits that it is on.
     """
 
     id: str
     message: str
     author: str
-    committer: str
-    is_merge: bool = False
-    by_host: bool = False
+    parents: tuple[str, ...] = ()
+
+    @property
+    def is_merge(self) -> bool:
+        """Whether it joins two lines of commits."""
+        return len(self.parents) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,9 @@ class PullRequest:
 
     number: int
     url: str
-    title: str
     body: str
     base: str
     node: str = ""
-    is_draft: bool = False
     is_conflicting: bool = False
     auto_merge: str = ""
     labels: frozenset[str] = frozenset()
@@ -51,9 +49,10 @@ class PullRequest:
 class Proposal:
     """What stands for review: a branch, and its open pull request where there is one.
 
-    `commit` is the branch's newest, empty where there is no such branch. `commits` are those that
-    the base doesn't have, newest first, as far as they had to be looked at; `is_whole` where none
-    is left out. `is_over` where the branch is what a merged or closed pull request left behind.
+    `commit` is the branch's newest, empty where there is no such branch, and `message` that
+    commit's. `commits` are those that the base doesn't have, newest first, as far as they had to be
+    looked at; `is_whole` where none is left out. `is_over` where the branch is what a merged or
+    closed pull request left behind.
     """
 
     branch: str
@@ -62,28 +61,38 @@ class Proposal:
     is_whole: bool = True
     is_over: bool = False
     pull_request: PullRequest | None = None
+    message: str = ""
 
-    def strangers(self, machines: Collection[str]) -> list[BranchCommit]:
-        """The commits that are not ours, so that replacing the branch would lose them.
-
-        Args:
-            machines: The addresses that commits of ours are committed by, where it isn't the host.
-
-        Returns:
-            The commits; a merge of the base by a button of the host's is nobody's work.
-        """
-        found = [commit for commit in self.commits if not _is_ours(commit, machines)]
+    @property
+    def strangers(self) -> list[BranchCommit]:
+        """The commits that don't say that they are ours; a merge of the base need not."""
+        ids = {commit.id for commit in self.commits}
+        found = [
+            commit
+            for commit in self.commits
+            if (
+                commit.parents[-1] in ids
+                if commit.is_merge
+                else read_promotion(commit.message) is None
+            )
+        ]
         return found or ([] if self.is_whole else list(self.commits[-1:]))
+
+    @property
+    def base(self) -> str:
+        """The commit of the base that the branch is on; empty where it isn't known."""
+        # Behind a merge of the base, that is what was merged.
+        return self.commits[0].parents[-1] if self.commits and self.commits[0].parents else ""
 
     @property
     def promoted(self) -> Promoted | None:
         """What the branch promotes; None where it holds nothing of ours."""
-        read = (read_promotion(commit.message) for commit in self.commits)
-        return next(filter(None, read), None)
+        messages = [commit.message for commit in self.commits] or [self.message]
+        return next(filter(None, map(read_promotion, messages)), None)
 
 
-def mark(body: str, commit: str, version: str) -> str:
-    """Note, where no reader sees it, which commit a pull request's text is about.
+def mark(body: str, commit: str, version: str, wanted: str) -> str:
+    """Note, where no reader sees it, what a pull request's text is about.
 
     A run that was killed in between left a text about another commit, or none; then the next one
     does the rest of its work.
@@ -92,31 +101,25 @@ def mark(body: str, commit: str, version: str) -> str:
         body: The pull request's body.
         commit: The commit; empty as long as there is something left to do.
         version: What it promotes.
+        wanted: What the inputs ask of a pull request, as a word: another one when they change.
 
     Returns:
         The body with the note.
     """
     # `>` would end the note, and no version has one.
-    note = f"{commit or 'unfinished'} {version or '-'}"
+    note = f"{commit or 'unfinished'} {wanted} {version or '-'}"
     return f"{body.rstrip()}\n\n{_NOTE}{note} -->\n"
 
 
-def marked(body: str) -> tuple[str, str]:
+def marked(body: str) -> tuple[str, str, str]:
     """Read such a note.
 
     Args:
         body: The pull request's body.
 
     Returns:
-        The commit, and the version; both empty where there is no note.
+        The commit, what was wanted, and the version; all empty where there is no note.
     """
     # Somebody may have written below it.
-    start = max(body.rfind(_NOTE), 0)
-    found = _MARK.match(body, start)
-    return (found[1], found[2]) if found else ("", "")
-
-
-def _is_ours(commit: BranchCommit, machines: Collection[str]) -> bool:
-    if not commit.by_host and commit.committer not in machines:
-        return False
-    return commit.is_merge or read_promotion(commit.message) is not None
+    found = _MARK.match(body, max(body.rfind(_NOTE), 0))
+    return (found[1], found[2], found[3]) if found else ("", "", "")

@@ -22,7 +22,7 @@ from gitops_promote.core.markdown import (
     plain,
     prose,
 )
-from gitops_promote.core.placeholders import SECTIONS, fill, values
+from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS, fill, values
 from gitops_promote.core.pull_request_parts import (
     PARTS,
     Facts,
@@ -41,6 +41,7 @@ __all__ = [
     "MOST",
     "Facts",
     "PullRequestText",
+    "check_body",
     "closing_comment",
     "compose",
     "compose_summary",
@@ -104,7 +105,7 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
     if not body:
         text = _fitting(facts, _arranged(facts, footer()))
         return PullRequestText(_title(facts, title, known), text)
-    _check_sections(body)
+    check_body(body)
     text = _fitting(facts, lambda sections: _filled(body, known, sections))
     if size(text) > MOST:
         raise UsageError(
@@ -112,6 +113,26 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
             "Shorten it to 60,000 characters, its placeholders filled in.",
         )
     return PullRequestText(_title(facts, title, known), text)
+
+
+def check_body(template: str) -> None:
+    """Refuse a `body` that can't be filled in.
+
+    Args:
+        template: The input.
+
+    Raises:
+        UsageError: It has an unknown placeholder, or a section within a block of code or a comment.
+    """
+    fill(template, dict.fromkeys((*PLACEHOLDERS, *SECTIONS), ""), "body")
+    for found in _SECTION.finditer(template):
+        before = template[: found.start()]
+        in_code = len(_FENCE.findall(before)) % 2
+        if in_code or before.rfind("<!--") > before.rfind("-->"):
+            raise UsageError(
+                f"Input `body` has `{found[0]}` within a block of code or a comment.",
+                "Give it a line of its own: it is Markdown.",
+            )
 
 
 def compose_summary(facts: Facts) -> str:
@@ -184,17 +205,6 @@ def _fitting(facts: Facts, assemble: Callable[[Mapping[str, str]], str], most: i
                 room = max(least, size(sections[name]) - over)
                 sections[name] = PARTS[name](facts, room)
     return assemble(sections)
-
-
-def _check_sections(template: str) -> None:
-    for found in _SECTION.finditer(template):
-        before = template[: found.start()]
-        in_code = len(_FENCE.findall(before)) % 2
-        if in_code or before.rfind("<!--") > before.rfind("-->"):
-            raise UsageError(
-                f"Input `body` has `{found[0]}` within a block of code or a comment.",
-                "Give it a line of its own: it is Markdown.",
-            )
 
 
 def _filled(template: str, known: Mapping[str, str], sections: Mapping[str, str]) -> str:

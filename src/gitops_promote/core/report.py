@@ -197,6 +197,8 @@ def notice(outcome: Outcome) -> str:
         A sentence; empty where nothing is left.
     """
     review = outcome.review
+    if review and review.stands and review.reason not in review.warnings:
+        return review.reason
     if review and review.has_api and review.operation == "created" and outcome.own_token:
         return (
             f"Pull request #{review.number} was opened with the job's own token, so it starts no "

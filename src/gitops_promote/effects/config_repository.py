@@ -122,6 +122,22 @@ class ConfigRepository(Protocol):
         """
         ...
 
+    def differences(self, branch: Head, since: str) -> frozenset[str]:
+        """Compare a branch with a commit that it is on.
+
+        Args:
+            branch: The branch, as fetched.
+            since: The commit's id, one of the last few of the branch.
+
+        Returns:
+            The paths of the files that are not the same. Both snapshots can be opened then.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
     def signer(self, committer: Identity) -> Identity:
         """Whom a `Signed-off-by` of a commit made here must name.
 

@@ -6,7 +6,6 @@ checkout nor their hooks, filters and line-ending settings have a part in it.
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, final
@@ -20,21 +19,22 @@ from gitops_promote.effects.git_objects import (
     Objects,
     Tree,
     check_writable,
+    differing,
     parse_entries,
 )
 from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
 from gitops_promote.effects.remote import Credentials, resolve_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.inputs import Identity
 
 __all__ = ["Credentials", "GitRepository", "Head", "resolve_url"]
 
-#: So many commits of a pull request's branch are looked at: ours, and merges of the base.
-_DEPTH = 5
+#: Of a pull request's branch our commit and the one of the base that it is on.
+_DEPTH = 2
 
 
 @final
@@ -179,8 +179,12 @@ class GitRepository(PrivateRepository):
         """As `ConfigRepository.delete` says."""
         try:
             self.send("", branch, f"--force-with-lease={branch.branch}:{branch.commit}")
-        except PromoteError:
-            if branch.branch in self._branches():
+        except PromoteError as error:
+            try:
+                is_gone = branch.branch not in self._branches()
+            except GitError:
+                raise error from None
+            if not is_gone:
                 raise
 
     def proposal(self, branch: str, base: Head) -> Proposal:
@@ -191,7 +195,7 @@ class GitRepository(PrivateRepository):
             base: The branch that it is to be merged into, as fetched.
 
         Returns:
-            The branch; of its commits the newest that is no merge, and the merges behind it.
+            The branch with its newest commit: behind one of ours there is the base.
 
         Raises:
             RetryableError: The network or the server failed in a way that may pass.
@@ -203,15 +207,27 @@ class GitRepository(PrivateRepository):
             name = f"refs/heads/{branch}"
             options = ["--quiet", "--no-tags", f"--depth={_DEPTH}"]
             self._run("fetch", *options, "--", self._remote.url, f"+{name}:{name}")
-            form = "--format=%x00%H%x00%an%x00%ce%x00%P%x00%B"
-            options = ["--first-parent", f"--max-count={_DEPTH}", form]
-            listing = self._run("rev-list", *options, name, f"^{base.commit}", "--")
+            form = "--format=%H%x00%an%x00%P%x00%B"
+            listing = self._run("rev-list", "--max-count=1", form, name, "--")
+            ahead = self._run("rev-list", "--max-count=1", name, f"^{base.commit}", "--")
         except GitError as failure:
             raise self._explain(failure, branch) from None
-        commit = self._objects.find(name)
-        commits = list(_branch_commits(listing))
-        own = next((n for n, one in enumerate(commits, 1) if not one.is_merge), len(commits))
-        return Proposal(branch, commit, tuple(commits[:own]))
+        commit, author, parents, message = listing.partition("\n")[2].split("\0")
+        newest = BranchCommit(commit, message, author, tuple(parents.split()))
+        commits = (newest,) if ahead else ()
+        # Of a merge it can't be told here whether it is one of the base.
+        return Proposal(branch, commit, commits, not newest.is_merge, message=message)
+
+    def differences(self, branch: Head, since: str) -> frozenset[str]:
+        """As `ConfigRepository.differences` says."""
+        if not self._objects.find(f"{since}^{{tree}}"):
+            name = f"refs/heads/{branch.branch}"
+            options = ["--quiet", "--no-tags", f"--depth={_DEPTH}"]
+            try:
+                self._run("fetch", *options, "--", self._remote.url, f"+{name}:{name}")
+            except GitError as failure:
+                raise self._explain(failure, branch.branch) from None
+        return differing(self._tree(since), self._tree(branch.commit))
 
     def signer(self, committer: Identity) -> Identity:
         """As `ConfigRepository.signer` says: whom git names."""
@@ -293,15 +309,6 @@ class GitRepository(PrivateRepository):
                 raise self._explain(failure, "") from None
             self._trees[commit] = dict(parse_entries(listing))
         return self._trees[commit]
-
-
-def _branch_commits(listing: str) -> Iterator[BranchCommit]:
-    fields = listing.split("\0")[1:]
-    for start in range(0, len(fields) - 4, 5):
-        commit, author, committer, parents, rest = fields[start : start + 5]
-        # The line that git-rev-list(1) puts before the next commit's format is no message.
-        message = re.sub(r"\ncommit [0-9a-f]+\n\Z", "\n", rest)
-        yield BranchCommit(commit, message, author, committer, is_merge=" " in parents)
 
 
 def _data(content: bytes) -> bytes:

@@ -44,6 +44,25 @@ def parse_entries(listing: str) -> Iterator[tuple[str, Entry]]:
         yield path, Entry(mode, name)
 
 
+def differing(one: Mapping[str, Entry], other: Mapping[str, Entry]) -> frozenset[str]:
+    """Compare two trees.
+
+    Args:
+        one: What the one has, by path.
+        other: What the other has.
+
+    Returns:
+        The paths, those of folders excepted, at which they differ.
+    """
+    paths = one.keys() | other.keys()
+    different = (path for path in paths if one.get(path) != other.get(path))
+    return frozenset(
+        path
+        for path in different
+        if any(tree.get(path) and tree[path].kind != "folder" for tree in (one, other))
+    )
+
+
 def check_writable(tree: Mapping[str, Entry], path: str) -> None:
     """Refuse a path that a commit can't put a file at.
 

@@ -86,11 +86,10 @@ def render(snapshot: Snapshot, plan: Plan, environ: Mapping[str, str]) -> tuple[
         environ: The caller's environment, in whose `PATH` the tools are looked for.
 
     Returns:
-        What was rendered, or why not; nothing of files that there is no tool for.
+        What was rendered, or why not; nothing where there is a tool for none of the files.
     """
     tools = _tools(environ)
-    paths = [path for path in plan.files if _kind_of(path) in tools]
-    if not paths:
+    if not any(_kind_of(path) in tools for path in plan.files):
         return ()
     folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
     parent = next((folder for folder in folders if folder and Path(folder).is_dir()), None)
@@ -98,7 +97,7 @@ def render(snapshot: Snapshot, plan: Plan, environ: Mapping[str, str]) -> tuple[
         prefix="gitops-promote-", dir=parent, ignore_cleanup_errors=True
     ) as folder:
         renderer = _Renderer(snapshot, plan, Path(folder).resolve(), environ)
-        return tuple(renderer.render(path, tools[_kind_of(path)]) for path in paths)
+        return tuple(renderer.render(path, tools.get(_kind_of(path))) for path in plan.files)
 
 
 def _tools(environ: Mapping[str, str]) -> dict[str, _Tool]:
@@ -134,10 +133,13 @@ class _Renderer:
         self.size = 0
         self.deadline = time.monotonic() + _MOST_SECONDS_IN_ALL
 
-    def render(self, path: str, tool: _Tool) -> Rendered:
+    def render(self, path: str, tool: _Tool | None) -> Rendered:
         """Render one file's overlay or chart."""
-        kind, name = _kind_of(path), tool.name
+        kind = _kind_of(path)
         shown = (dirname(path) or ".") if kind == "kustomize" else path
+        if tool is None:
+            return Rendered(shown, "", problem=f"there is no `{kind}` on this runner.")
+        name = tool.name
         if time.monotonic() > self.deadline:
             return Rendered(shown, name, problem="The others left no time to render it.")
         try:

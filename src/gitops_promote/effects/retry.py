@@ -12,7 +12,7 @@ from gitops_promote.core.errors import MovedHeadError, RetryableError
 #: doesn't count: there the server works, and each time somebody got ahead.
 TRIES = 4
 #: Seconds after which no other try begins, those not counted that a server asked to wait.
-PATIENCE = 60.0
+PATIENCE = 120.0
 #: Seconds that are waited in all because a server asks to: five minutes of a job that is paid for.
 LONGEST_WAIT = 300.0
 

@@ -27,8 +27,6 @@ from gitops_promote.effects.remote import Credentials, Remote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from github.Repository import Repository
-
 
 @final
 class GitHub:
@@ -120,63 +118,46 @@ class GitHub:
         """
         return self._send(verb, path, self._asked(doing), parameters, input)[0]
 
-    def repository(self, name: str) -> Repository:
-        """A repository as PyGithub's object. Use it inside of `explaining`.
-
-        Args:
-            name: `owner/name`.
-
-        Returns:
-            The object. No request is sent before one of its methods is called.
-        """
-        from github.Repository import Repository  # noqa: PLC0415  (slow)
-
-        return Repository(self._requester, url=f"/repos/{name}")
-
     @contextmanager
-    def explaining(self, doing: str, *, needs: str = "") -> Iterator[None]:
-        """Explain what PyGithub's objects raise inside of the block.
+    def reading(self, doing: str) -> Iterator[None]:
+        """Explain an answer of another form than GitHub publishes. The block does nothing but read.
 
         Args:
-            doing: What is done there, as for `graphql`.
-            needs: The permission that it needs, where the server doesn't say.
+            doing: What was asked for, as for `graphql`.
 
         Yields:
             Nothing.
 
         Raises:
-            RetryableError: The network or the server failed in a way that may pass.
-            GitHubError: It was refused.
+            GitHubError: Something is missing in the answer, or is of another type.
         """
-        from github import GithubException  # noqa: PLC0415  (slow)
-        from requests import RequestException  # noqa: PLC0415
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise GitHubError(
+                f"{self.host} failed to {doing}: its answer has a form that is not known here.",
+                f"Check that {self.api_url} is the API of a GitHub, and use a newer version of "
+                "this action.",
+            ) from error
+
+    @contextmanager
+    def _explaining(self, asked: Asked) -> Iterator[None]:
+        """Explain what keeps a request from being answered."""
+        from requests import RequestException  # noqa: PLC0415  (slow)
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         from gitops_promote.effects.github.connection import RedirectedError  # noqa: PLC0415
 
-        asked = self._asked(doing, needs)
         try:
             yield
-        except GithubException as error:
-            headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-            raise self._explain(Answer(error.status, headers, error.data), asked) from None
         except RedirectedError:
             raise GitHubError(
-                f"{self.host} can't {doing}: the repository was renamed or moved.",
+                f"{self.host} can't {asked.doing}: the repository was renamed or moved.",
                 "Give its new name in `config-repository`.",
                 status=301,
             ) from None
         except (RequestException, HTTPError) as error:
             raise self._unreached(error, asked) from None
-        except json.JSONDecodeError:
-            raise self._no_json(asked) from None
-        except AssertionError as error:
-            if not _is_foreign_url(error):
-                raise
-            raise GitHubError(
-                f"{self.host} can't {doing}: its answers lead to another host than {self.api_url}.",
-                "Set GITHUB_API_URL to the URL that the server gives as its own.",
-            ) from None
 
     def _send(
         self,
@@ -186,7 +167,7 @@ class GitHub:
         parameters: Mapping[str, Any] | None,
         body: Mapping[str, Any] | None,
     ) -> tuple[Any, Answer]:
-        with self.explaining(asked.doing, needs=asked.needs):
+        with self._explaining(asked):
             status, headers, text = self._requester.requestJson(
                 verb, path, dict(parameters or {}), None, body
             )
@@ -209,6 +190,8 @@ class GitHub:
         now = moment_of(answer.headers.get("date", "")) or time.time()
         error = explain(answer, asked, now)
         error.what = error.what.replace(self._token, "***")
+        if isinstance(error, GitHubError):
+            error.said = error.said.replace(self._token, "***")
         return error
 
     def _no_json(self, asked: Asked) -> PromoteError:
@@ -261,14 +244,6 @@ def _check(api_url: str, token: str) -> str:
     remote = Remote(api_url, "http" if parts.scheme == "http" else "https", shown, port, parts.path)
     remote.takes_token(Credentials(token=token))
     return shown.removeprefix("api.")
-
-
-def _is_foreign_url(error: AssertionError) -> bool:
-    """Whether PyGithub refused to follow a URL that a server gave."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_code.co_name.endswith("assertUrlAllowed")
 
 
 def _reason(error: BaseException) -> str:

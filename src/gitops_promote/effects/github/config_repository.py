@@ -6,11 +6,13 @@ import binascii
 import json
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from gitops_promote.core.branch import STAGING
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.effects.config_repository import Head, UnsuitedError, no_branch
-from gitops_promote.effects.git_objects import check_writable
+from gitops_promote.effects.git_objects import check_writable, differing
 from gitops_promote.effects.github.errors import GitHubError
 from gitops_promote.effects.github.objects import (
     ApiTree,
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 #: and to give up on less than that while it is busy; git has no such trouble.
 MOST_BYTES = 20 * 1024 * 1024
 
-#: Follows the branch's name in that of the one where a commit that replaces it is made.
-STAGING = "--next"
 
 _FETCH = """
 query($owner: String!, $name: String!, $ref: String!, $named: Boolean!) {
@@ -103,6 +103,16 @@ _UNKNOWN = frozenset({"undefinedField", "undefinedType", "variableRequiresValidT
 _FINAL = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES", "BRANCH_PROTECTION_RULE_VIOLATION"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A commit of a branch, as far as one of ours is known by it."""
+
+    id: str
+    parents: list[str]
+    tree: str
+    message: str
+
+
 @final
 class ApiRepository:
     """A config repository on GitHub, opened for the time of a `with` block.
@@ -133,21 +143,23 @@ class ApiRepository:
     def fetch(self, branch: str) -> Head:
         """As `ConfigRepository.fetch` says."""
         variables = {"ref": f"refs/heads/{branch}", "named": bool(branch)}
-        found = self._query(_FETCH, variables, f"read {self.name}")
-        known = str(found["nameWithOwner"])
+        doing = f"read {self.name}"
+        found = self._query(_FETCH, variables, doing)
+        with self._github.reading(doing):
+            known, self._id = str(found["nameWithOwner"]), str(found["id"])
+            ref = found["ref" if branch else "defaultBranchRef"]
         if known.lower() != self.name.lower():
             raise PromoteError(
                 f"{self.name} was renamed or moved: it is {known} now.",
                 "Give its new name in `config-repository`.",
             )
-        self._id = str(found["id"])
-        ref = found["ref" if branch else "defaultBranchRef"]
         if not ref:
             raise self._no_branch(branch)
-        commit = object_id(ref["target"]["oid"])
-        if tree := ref["target"].get("tree"):
-            self._tree_ids[commit] = object_id(tree["oid"])
-        return Head(branch or str(ref["name"]), commit)
+        with self._github.reading(doing):
+            commit = object_id(ref["target"]["oid"])
+            if tree := ref["target"].get("tree"):
+                self._tree_ids[commit] = object_id(tree["oid"])
+            return Head(branch or str(ref["name"]), commit)
 
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says; one request for the tree, and files on demand."""
@@ -162,9 +174,9 @@ class ApiRepository:
         variables = {"commit": self._commit(head.branch, head.commit, new)}
         try:
             data = self._mutate(_COMMIT, variables, f"commit to {head.branch} of {self.name}")
+            return self._new_commit(data)
         except PromoteError as error:
             return self._after(error, head, head.commit, new)
-        return _new_commit(data)
 
     def reset(self, branch: Head, base: Head, new: NewCommit) -> str:
         """As `ConfigRepository.reset` says.
@@ -204,24 +216,31 @@ class ApiRepository:
                 return
             raise (_moved(branch.branch, self.name) if now != held else error) from None
 
+    def differences(self, branch: Head, since: str) -> frozenset[str]:
+        """As `ConfigRepository.differences` says."""
+        return differing(self._tree(since), self._tree(branch.commit))
+
     def signer(self, committer: Identity) -> Identity:  # noqa: ARG002  (GitHub takes none)
         """As `ConfigRepository.signer` says: the token's owner.
 
         The address is the one that GitHub forms for those who keep theirs private ("Setting your
         commit email address").
         """
-        data = self._github.graphql(_VIEWER, {}, "read who the token's owner is")
-        viewer = data["viewer"]
-        login, number = str(viewer["login"]), int(viewer["databaseId"] or 0)
+        doing = "read who the token's owner is"
+        data = self._github.graphql(_VIEWER, {}, doing)
+        with self._github.reading(doing):
+            viewer = data["viewer"]
+            login, number = str(viewer["login"]), int(viewer["databaseId"] or 0)
+            name = str(viewer["name"] or login)
         host = re.sub(r":\d+$", "", self._github.host)
         address = f"{number}+{login}" if number else login
-        return Identity(str(viewer["name"] or login), f"{address}@users.noreply.{host}")
+        return Identity(name, f"{address}@users.noreply.{host}")
 
     def _begin(self, branch: Head, base: Head, new: NewCommit, doing: str) -> str:
         """Commit to a branch that is at the base, or is brought there in the same request."""
         if branch.commit:
             made = {"commit": self._commit(branch.branch, base.commit, new)}
-            return _new_commit(self._mutate(_COMMIT, made, doing))
+            return self._new_commit(self._mutate(_COMMIT, made, doing))
         update = _update(branch.branch, _none(base.commit), base.commit)
         return self._update_and_commit(branch, update, branch.branch, new, doing)
 
@@ -233,13 +252,13 @@ class ApiRepository:
         commit = {"commit": self._commit(target, base, new)}
         try:
             both = {"refs": self._updates([update]), **commit}
-            return _new_commit(self._mutate(_UPDATE_AND_COMMIT, both, doing))
+            return self._new_commit(self._mutate(_UPDATE_AND_COMMIT, both, doing))
         except GitHubError as error:
             # Where it is at the base now, nothing was committed: the second half of the request
             # may have known the branches from before the first.
             if _is_final(error) or self._refs_after(error, branch.branch)[target] != base:
                 raise
-        return _new_commit(self._mutate(_COMMIT, commit, doing))
+        return self._new_commit(self._mutate(_COMMIT, commit, doing))
 
     def _replace(self, branch: Head, base: Head, new: NewCommit, doing: str) -> str:
         staging = branch.branch + STAGING
@@ -284,13 +303,12 @@ class ApiRepository:
             raise error from None
         tree = tree_with(self._tree(parent), new.files, len(parent))
         for commit in commits:
-            if commit["oid"] == parent:
+            if commit.id == parent:
                 break
-            parents = [one["oid"] for one in commit["parents"]["nodes"]]
-            same = parents == [parent] and commit["tree"]["oid"] == tree
-            if same and commit["message"].strip() == new.message.strip():
-                return object_id(commit["oid"])
-        held = commits[0]["oid"] if commits else ""
+            same = commit.parents == [parent] and commit.tree == tree
+            if same and commit.message.strip() == new.message.strip():
+                return commit.id
+        held = commits[0].id if commits else ""
         stale = isinstance(error, GitHubError) and "STALE_DATA" in error.kinds
         raise (_moved(branch.branch, self.name) if stale or held != branch.commit else error)
 
@@ -321,7 +339,9 @@ class ApiRepository:
 
     def _updates(self, updates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if not self._id:
-            self._id = str(self._query(_REFS, {"first": "-", "second": "-"})["id"])
+            found = self._query(_REFS, {"first": "-", "second": "-"})
+            with self._github.reading(f"read {self.name}"):
+                self._id = str(found["id"])
         return {"repositoryId": self._id, "refUpdates": list(updates)}
 
     def _mutate(self, document: str, variables: Mapping[str, Any], doing: str) -> dict[str, Any]:
@@ -336,13 +356,19 @@ class ApiRepository:
                 raise
             raise UnsuitedError(what, "Use `commit-via: git`.") from None
 
+    def _new_commit(self, data: Mapping[str, Any]) -> str:
+        with self._github.reading(f"commit to {self.name}"):
+            return object_id(data["createCommitOnBranch"]["commit"]["oid"])
+
     def _query(
         self, document: str, variables: Mapping[str, Any], doing: str = ""
     ) -> dict[str, Any]:
         """Ask about the repository."""
         every = {**self._names, **variables}
         doing = doing or f"read {self.name}"
-        found = self._github.graphql(document, every, doing, needs="contents=read")["repository"]
+        found = self._github.graphql(document, every, doing, needs="contents=read").get(
+            "repository"
+        )
         if not isinstance(found, dict):
             raise PromoteError(
                 f"{self.name} was not found on {self._github.host}, or is hidden from this token.",
@@ -355,11 +381,12 @@ class ApiRepository:
         names = {"first": branch, "second": branch + STAGING}
         variables = {name: f"refs/heads/{ref}" for name, ref in names.items()}
         found = self._query(_REFS, variables)
-        self._id = str(found["id"])
-        return {
-            ref: object_id(found[name]["target"]["oid"]) if found[name] else ""
-            for name, ref in names.items()
-        }
+        with self._github.reading(f"read {self.name}"):
+            self._id = str(found["id"])
+            return {
+                ref: object_id(found[name]["target"]["oid"]) if found[name] else ""
+                for name, ref in names.items()
+            }
 
     def _refs_after(self, error: PromoteError, branch: str) -> dict[str, str]:
         try:
@@ -367,20 +394,29 @@ class ApiRepository:
         except PromoteError:
             raise error from None
 
-    def _history(self, branch: str) -> list[dict[str, Any]]:
+    def _history(self, branch: str) -> list[_Past]:
         """The newest commits of a branch, the newest first; none where there is no branch."""
-        ref = self._query(_HISTORY, {"ref": f"refs/heads/{branch}"})["ref"]
-        return list(ref["target"]["history"]["nodes"]) if ref else []
+        found = self._query(_HISTORY, {"ref": f"refs/heads/{branch}"})
+        with self._github.reading(f"read {self.name}"):
+            ref = found["ref"]
+            return list(map(_past, ref["target"]["history"]["nodes"])) if ref else []
 
     def _no_branch(self, branch: str) -> PromoteError:
-        refs = self._query(_BRANCHES, {})["refs"]
-        names = sorted(str(ref["name"]) for ref in refs["nodes"])
-        return no_branch(self.name, branch, names, int(refs["totalCount"]))
+        found = self._query(_BRANCHES, {})
+        with self._github.reading(f"read {self.name}"):
+            names = sorted(str(ref["name"]) for ref in found["refs"]["nodes"])
+            count = int(found["refs"]["totalCount"])
+        return no_branch(self.name, branch, names, count)
 
     def _tree(self, commit: str) -> dict[str, Entry]:
         if commit not in self._trees:
             self._trees[commit] = self._contents.tree(self._tree_ids.get(commit, commit))
         return self._trees[commit]
+
+
+def _past(node: Mapping[str, Any]) -> _Past:
+    parents = [str(one["oid"]) for one in node["parents"]["nodes"]]
+    return _Past(object_id(node["oid"]), parents, node["tree"]["oid"], str(node["message"]))
 
 
 def _check_suited(tree: Mapping[str, Entry], path: str) -> None:
@@ -403,10 +439,6 @@ def _update(branch: str, before: str | None, after: str) -> dict[str, Any]:
 def _none(like: str) -> str:
     """The id that stands for no object: as many zeros as other ids have digits."""
     return "0" * len(like)
-
-
-def _new_commit(data: Mapping[str, Any]) -> str:
-    return object_id(data["createCommitOnBranch"]["commit"]["oid"])
 
 
 def _is_final(error: PromoteError) -> bool:

@@ -21,6 +21,8 @@ USUAL_WAIT = 60.0
 
 _LONGEST_TEXT = 600
 _LIMIT = r"rate limit|abuse detection|retry your request again later|wait a few minutes"
+#: Of writes that follow each other too fast, which is no fault of a value in spite of its status.
+_HASTE = r"submitted too quickly"
 _DENIED = (
     r"not accessible by|not granted the required scopes|[Mm]ust have (?:push|admin|write)|"
     r"does not have (?:the correct )?permission"
@@ -224,6 +226,8 @@ def _wait(answer: Answer, now: float) -> float | None:
     limited = answer.status == 429 or bool({"RATE_LIMITED", "RATE_LIMIT"} & answer.kinds)
     if answer.status == 403:
         limited = named or bool(asks) or (spent and not re.search(_DENIED, answer.said))
+    if answer.status in (200, 422):
+        limited |= bool(re.search(_HASTE, answer.said, re.IGNORECASE))
     if not (limited or (answer.status < 400 and named)):
         return None
     told = _seconds(asks, now)

@@ -47,9 +47,10 @@ def read_history(github: GitHub, source: Source, old_version: str, app: str) -> 
     path = f"/repos/{quote(owner)}/{quote(name)}/compare/{old}...{quote(source.commit)}"
     try:
         found = github.rest("GET", path, doing)
+        with github.reading(doing):
+            return _compared(history, found)
     except PromoteError:
         return history
-    return _compared(history, found)
 
 
 def _resolve(github: GitHub, repository: tuple[str, str], names: Sequence[str], doing: str) -> str:
@@ -69,9 +70,11 @@ def _resolve(github: GitHub, repository: tuple[str, str], names: Sequence[str], 
     """
     variables = {f"name{n}": name for n, name in enumerate(names)}
     variables |= {"owner": repository[0], "name": repository[1]}
-    found = github.graphql(document, variables, doing, needs=_PERMISSION)["repository"]
-    commits = (_commit(found[f"name{n}"]) for n in numbers) if found else ()
-    return next(filter(None, commits), "")
+    data = github.graphql(document, variables, doing, needs=_PERMISSION)
+    with github.reading(doing):
+        found = data["repository"]
+        commits = (_commit(found[f"name{n}"]) for n in numbers) if found else ()
+        return next(filter(None, commits), "")
 
 
 def _commit(found: Mapping[str, Any] | None) -> str:

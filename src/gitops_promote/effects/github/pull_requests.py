@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitops_promote.core.errors import MovedHeadError
+from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.core.proposal import BranchCommit, Proposal, PullRequest
 from gitops_promote.effects.github.errors import GitHubError
 
@@ -18,25 +19,39 @@ if TYPE_CHECKING:
 #: So many commits of a branch are looked at. Ours has one, and merges of the base.
 MOST_COMMITS = 30
 
-_FIND = """
-query($owner: String!, $name: String!, $branch: String!, $ref: String!) {
+#: GitHub assigns no more people than that ("Add assignees to an issue").
+MOST_ASSIGNEES = 10
+
+_COMMIT = """
+fragment commit on Commit { oid message author { name } parents(first: 2) { nodes { oid } } }
+"""
+# By the branch and not by its name, which the branches of any number of forks may have, too.
+_FIND = (
+    """
+query($owner: String!, $name: String!, $ref: String!) {
   repository(owner: $owner, name: $name, followRenames: false) {
-    ref(qualifiedName: $ref) { target { oid } }
-    open: pullRequests(headRefName: $branch, states: [OPEN], first: 20) {
-      nodes {
-        id number url title body isDraft isCrossRepository baseRefName mergeable
-        autoMergeRequest { mergeMethod }
-        labels(first: 100) { nodes { name } }
-        assignees(first: 100) { nodes { login } }
-        comments(last: 50) { nodes { body } }
+    ref(qualifiedName: $ref) {
+      target { ...commit }
+      open: associatedPullRequests(states: [OPEN], first: 100) {
+        nodes {
+          id number url body isCrossRepository baseRefName mergeable
+          autoMergeRequest { mergeMethod }
+          labels(first: 100) { nodes { name } }
+          assignees(first: 100) { nodes { login } }
+          comments(last: 50) { nodes { body } }
+        }
       }
-    }
-    over: pullRequests(headRefName: $branch, states: [CLOSED, MERGED], last: 5) {
-      nodes { headRefOid isCrossRepository }
+      over: associatedPullRequests(
+        states: [CLOSED, MERGED], first: 50, orderBy: {field: UPDATED_AT, direction: DESC}
+      ) {
+        nodes { headRefOid isCrossRepository }
+      }
     }
   }
 }
 """
+    + _COMMIT
+)
 _HOLDS = """
 query($owner: String!, $name: String!, $ref: String!, $number: Int!) {
   repository(owner: $owner, name: $name, followRenames: false) {
@@ -45,22 +60,24 @@ query($owner: String!, $name: String!, $ref: String!, $number: Int!) {
   }
 }
 """
-_COMPARE = """
-query($owner: String!, $name: String!, $base: String!, $branch: String!, $most: Int!) {
+_COMPARE = (
+    """
+query(
+  $owner: String!, $name: String!, $base: String!, $ref: String!, $branch: String!, $most: Int!
+) {
   repository(owner: $owner, name: $name, followRenames: false) {
-    ref(qualifiedName: $base) {
+    head: ref(qualifiedName: $ref) { target { oid } }
+    base: ref(qualifiedName: $base) {
       compare(headRef: $branch) {
         aheadBy
-        commits(last: $most) {
-          nodes {
-            oid message author { name } committer { email } parents(first: 2) { totalCount }
-          }
-        }
+        commits(last: $most) { nodes { ...commit } }
       }
     }
   }
 }
 """
+    + _COMMIT
+)
 _AUTO_MERGE = """
 mutation($pull: ID!, $method: PullRequestMergeMethod!, $commit: GitObjectID!) {
   enablePullRequestAutoMerge(
@@ -68,6 +85,26 @@ mutation($pull: ID!, $method: PullRequestMergeMethod!, $commit: GitObjectID!) {
   ) { clientMutationId }
 }
 """
+#: What GitHub says of a pull request that it won't merge by itself, and what that means.
+_NO_AUTO_MERGE = {
+    r"auto.?merge is not allowed": (
+        "the repository doesn't allow it. Turn on Settings > General > Allow auto-merge in the "
+        "config repository."
+    ),
+    r"\b(?:merge commits|squash merg\w+|rebase merg\w+) are not allowed": (
+        "the repository doesn't allow the method `{method}`. Turn it on in Settings > General > "
+        "Pull Requests of the config repository, or name another in `auto-merge`."
+    ),
+    r"clean status|rules not configured": (
+        "there is nothing to wait for. Merge it, or require reviews or checks on its base by a "
+        "branch rule."
+    ),
+    r"unstable status": (
+        "no check that runs or has failed is required, so there is nothing to wait for. Merge it, "
+        "or require the checks on its base by a branch rule."
+    ),
+    r"\bdraft\b": "it is a draft. Mark it as ready for review, and run this again.",
+}
 
 
 class PullRequests:
@@ -100,18 +137,26 @@ class PullRequests:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
-        found = self._ask(_FIND, branch=branch, ref=f"refs/heads/{branch}")
-        nodes = [node for node in found["open"]["nodes"] if not node["isCrossRepository"]]
+        found = self._ask(_FIND, ref=f"refs/heads/{branch}")
+        with self._github.reading(self._doing):
+            ref = found["ref"]
+            if not ref:
+                return Proposal(branch)
+            head = _commit(ref["target"])
+            pulls = [_pull_request(node) for node in _own(ref["open"])]
+            left = [node["headRefOid"] for node in _own(ref["over"])]
         # Of several, which only people can open, the one to our base is ours.
-        nodes.sort(key=lambda node: (node["baseRefName"] != base.branch, node["number"]))
-        pull = _pull_request(nodes[0]) if nodes else None
-        if not found["ref"]:
-            return Proposal(branch)
-        commit = found["ref"]["target"]["oid"]
-        commits, is_whole = self._commits(branch, base, commit)
-        left = [node["headRefOid"] for node in found["over"]["nodes"]]
-        is_over = pull is None and commit in left
-        return Proposal(branch, commit, commits, is_whole, is_over, pull)
+        pulls.sort(key=lambda pull: (pull.base != base.branch, pull.number))
+        commits, is_whole = self._commits(branch, base, head)
+        return Proposal(
+            branch=branch,
+            commit=head.id,
+            commits=commits,
+            is_whole=is_whole,
+            is_over=not pulls and head.id in left,
+            pull_request=pulls[0] if pulls else None,
+            message=head.message,
+        )
 
     def holds(self, branch: str, commit: str, pull: PullRequest) -> bool:
         """Whether a branch holds a commit for an open pull request, asked anew.
@@ -130,9 +175,16 @@ class PullRequests:
             PromoteError: GitHub refused.
         """
         # By its number, as lists of what was just opened may be late.
-        found = self._ask(_HOLDS, ref=f"refs/heads/{branch}", number=pull.number)
-        is_open = found["pullRequest"]["state"] == "OPEN"
-        return is_open and bool(found["ref"]) and found["ref"]["target"]["oid"] == commit
+        try:
+            found = self._ask(_HOLDS, ref=f"refs/heads/{branch}", number=pull.number)
+        except GitHubError as error:
+            # For a moment that may be so of what was just opened.
+            if "NOT_FOUND" in error.kinds and "to a PullRequest" in error.said:
+                return False
+            raise
+        with self._github.reading(self._doing):
+            is_open = bool(found["pullRequest"]) and found["pullRequest"]["state"] == "OPEN"
+            return is_open and bool(found["ref"]) and found["ref"]["target"]["oid"] == commit
 
     def open(self, branch: str, base: str, text: PullRequestText, *, draft: bool) -> PullRequest:
         """Open a pull request.
@@ -151,26 +203,21 @@ class PullRequests:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
-        repository = self._github.repository(self._repository)
+        doing = f"open a pull request in {self._repository}"
+        values = {"title": text.title, "body": text.body, "head": branch, "base": base}
+        path = f"/repos/{self._repository}/pulls"
         try:
-            with self._github.explaining(f"open a pull request in {self._repository}"):
-                made = repository.create_pull(
-                    base, branch, title=text.title, body=text.body, draft=draft
-                )
+            made = self._github.rest("POST", path, doing, input={**values, "draft": draft})
         except GitHubError as error:
-            # GitHub has a text for these, and no code.
-            if "already exists" in error.said or "No commits between" in error.said:
-                raise MovedHeadError(f"{branch} of {self._repository} is being changed.") from None
-            raise
-        return PullRequest(
-            number=made.number,
-            url=made.html_url,
-            title=made.title,
-            body=text.body,
-            base=base,
-            node=made.node_id,
-            is_draft=draft,
-        )
+            raise self._not_opened(branch, error) from None
+        with self._github.reading(doing):
+            return PullRequest(
+                number=made["number"],
+                url=made["html_url"],
+                body=text.body,
+                base=base,
+                node=made["node_id"],
+            )
 
     def rewrite(self, pull: PullRequest, base: str, text: PullRequestText) -> None:
         """Give a pull request another title, body and base.
@@ -263,7 +310,7 @@ class PullRequests:
         try:
             self._github.graphql(_AUTO_MERGE, variables, doing, needs="pull_requests=write")
         except GitHubError as error:
-            return [_no_auto_merge(pull, error)]
+            return [_no_auto_merge(pull, wanted.auto_merge, error)]
         return []
 
     def _label(self, pull: PullRequest, wanted: PullRequestInputs) -> list[str]:
@@ -276,16 +323,29 @@ class PullRequests:
 
     def _assign(self, pull: PullRequest, wanted: PullRequestInputs) -> list[str]:
         missing = _without(wanted.assignees, pull.assignees)
-        if not missing:
-            return []
-        answer = self._post(pull, "issues", "assignees", "assign it", {"assignees": missing})
-        # Those that it may not be assigned to, GitHub leaves out without a word.
-        left = _without(missing, frozenset(person["login"] for person in answer["assignees"]))
-        return [
-            f"Pull request #{pull.number} can't be assigned to `{login}`, who may not write to "
-            f"{self._repository}."
+        room = max(MOST_ASSIGNEES - len(pull.assignees), 0)
+        asked, too_many = missing[:room], missing[room:]
+        left = self._left_out(pull, asked) if asked else []
+        warnings = [
+            f"GitHub did not assign `{login}` to pull request #{pull.number}: check the name, that "
+            f"it is a member or collaborator with access to {self._repository}, and that the "
+            "token's owner may push there."
             for login in left
         ]
+        if too_many:
+            names = ", ".join(f"`{login}`" for login in too_many)
+            warnings.append(
+                f"GitHub takes at most {MOST_ASSIGNEES} assignees, so pull request #{pull.number} "
+                f"is not assigned to {names}. Shorten `assignees`."
+            )
+        return warnings
+
+    def _left_out(self, pull: PullRequest, asked: list[str]) -> list[str]:
+        """Assign people, and give those that GitHub leaves out, as it does without a word."""
+        doing = "assign it"
+        answer = self._post(pull, "issues", "assignees", doing, {"assignees": asked})
+        with self._github.reading(doing):
+            return _without(asked, frozenset(who["login"] for who in answer["assignees"] or ()))
 
     def _request_reviews(self, pull: PullRequest, wanted: PullRequestInputs) -> list[str]:
         asked = [("reviewers", login) for login in wanted.reviewers]
@@ -298,7 +358,7 @@ class PullRequests:
             # One who can't be asked keeps all others from being asked.
             if len(asked) > 1:
                 return self._ask_each(pull, asked)
-            return [self._no_review(pull, asked[0][1], error)]
+            return [self._no_review(pull, *asked[0], error)]
         return []
 
     def _ask_each(self, pull: PullRequest, asked: list[tuple[str, str]]) -> list[str]:
@@ -307,15 +367,23 @@ class PullRequests:
             try:
                 self._ask_for_review(pull, [(kind, name)])
             except GitHubError as error:
-                warnings.append(self._no_review(pull, name, error))
+                warnings.append(self._no_review(pull, kind, name, error))
         return warnings
 
-    def _no_review(self, pull: PullRequest, name: str, error: GitHubError) -> str:
+    def _no_review(self, pull: PullRequest, kind: str, name: str, error: GitHubError) -> str:
         if error.status != 422:
             return str(error)
+        what = f"`{name}` can't be asked to review pull request #{pull.number}"
+        # What it says of a team that it knows, to a token that may not.
+        if kind == "team_reviewers" and "node with the global id" in error.said:
+            return (
+                f"{what}: this token may not see the organisation's teams. Give one in `token` "
+                'that has the permission "Members: read" of the organisation, or the scope '
+                "`read:org` of a classic one; the job's own token never has it."
+            )
         return (
-            f"`{name}` can't be asked to review pull request #{pull.number}. Name in `reviewers` "
-            f"and `team-reviewers` who can read {self._repository}, except who opened it."
+            f"{what}. GitHub says: {error.said} Name in `reviewers` and `team-reviewers` who can "
+            f"read {self._repository}, except who opened it."
         )
 
     def _ask_for_review(self, pull: PullRequest, asked: list[tuple[str, str]]) -> None:
@@ -347,51 +415,75 @@ class PullRequests:
         path = f"/repos/{self._repository}/{kind}/{pull.number}/{what}"
         return self._github.rest("POST", path, doing, input=dict(values))
 
+    def _not_opened(self, branch: str, error: GitHubError) -> PromoteError:
+        """What it means that a pull request was not opened; GitHub has texts for it, no codes."""
+        moved = MovedHeadError(f"{branch} of {self._repository} is being changed.")
+        if error.status != 422:
+            return error
+        if "already exists" in error.said:
+            return moved
+        # The branch was there a moment ago. Beside this it may say that there are no commits.
+        if re.search(
+            r"\bhead(?: invalid| sha can.t be blank|_sha missing)", error.said, re.IGNORECASE
+        ):
+            return RetryableError(
+                f"GitHub does not know of the new commit on {branch} of {self._repository} yet.",
+                "Run the job again.",
+            )
+        return moved if "No commits between" in error.said else error
+
     def _commits(
-        self, branch: str, base: Head, commit: str
+        self, branch: str, base: Head, head: BranchCommit
     ) -> tuple[tuple[BranchCommit, ...], bool]:
-        found = self._ask(
-            _COMPARE, base=f"refs/heads/{base.branch}", branch=branch, most=MOST_COMMITS
-        )
-        compared = found["ref"] and found["ref"]["compare"]
-        if not compared:
-            raise MovedHeadError(f"{branch} of {self._repository} is being changed.")
-        commits = tuple(map(_commit, reversed(compared["commits"]["nodes"])))
-        if commits and commits[0].id != commit:
-            raise MovedHeadError(f"{branch} of {self._repository} is being changed.")
-        return commits, len(commits) == compared["aheadBy"]
+        refs = {"base": f"refs/heads/{base.branch}", "ref": f"refs/heads/{branch}"}
+        found = self._ask(_COMPARE, **refs, branch=branch, most=MOST_COMMITS)
+        moved = MovedHeadError(f"{branch} of {self._repository} is being changed.")
+        with self._github.reading(self._doing):
+            if not (found["base"] and found["head"]):
+                raise moved
+            if found["head"]["target"]["oid"] != head.id:
+                raise moved
+            compared = found["base"]["compare"]
+            if not compared:  # they have nothing in common
+                return (head,), False
+            commits = _newest_first(map(_commit, compared["commits"]["nodes"]), head.id)
+            is_whole = len(commits) == compared["aheadBy"]
+        if is_whole and commits and commits[0].id != head.id:
+            raise moved
+        return commits, is_whole
 
     def _ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  (what GitHub answers)
         names = {**self._names, **variables}
         # To look needs less, but who looks here is about to write.
         data = self._github.graphql(query, names, self._doing, needs="pull_requests=write")
-        return data["repository"]
+        with self._github.reading(self._doing):
+            return {**data["repository"]}
 
 
-def _no_auto_merge(pull: PullRequest, error: GitHubError) -> str:
-    what = f"Pull request #{pull.number} won't merge itself"
-    if "not allowed" in error.said:
-        return (
-            f"{what}: the repository doesn't allow it. Turn on Settings > General > Allow "
-            "auto-merge in the config repository."
-        )
-    if "clean status" in error.said:
-        return (
-            f"{what}: there is nothing to wait for. Merge it, or require reviews or checks on its "
-            "base by a branch rule."
-        )
-    return str(error)
+def _no_auto_merge(pull: PullRequest, method: str, error: GitHubError) -> str:
+    denied = error.kinds & {"FORBIDDEN", "INSUFFICIENT_SCOPES", "NOT_FOUND"}
+    if denied or error.status >= 400 or not error.said:
+        return str(error)
+    why = f"GitHub says: {error.said} Look at its page: {pull.url}"
+    for pattern, reason in _NO_AUTO_MERGE.items():
+        if re.search(pattern, error.said, re.IGNORECASE):
+            why = reason.format(method=method)
+            break
+    return f"Pull request #{pull.number} won't merge itself: {why}"
+
+
+def _own(found: Mapping[str, Any]) -> list[Any]:
+    """The pull requests of a list, but for those from or to another repository of the network."""
+    return [node for node in found["nodes"] if node and not node["isCrossRepository"]]
 
 
 def _pull_request(node: Mapping[str, Any]) -> PullRequest:
     return PullRequest(
         number=node["number"],
         url=node["url"],
-        title=node["title"],
         body=node["body"],
         base=node["baseRefName"],
         node=node["id"],
-        is_draft=node["isDraft"],
         is_conflicting=node["mergeable"] == "CONFLICTING",
         auto_merge=(node["autoMergeRequest"] or {}).get("mergeMethod", ""),
         labels=frozenset(label["name"] for label in (node["labels"] or {}).get("nodes", ())),
@@ -405,9 +497,20 @@ def _commit(node: Mapping[str, Any]) -> BranchCommit:
         id=node["oid"],
         message=node["message"],
         author=(node["author"] or {}).get("name") or "",
-        committer=(node["committer"] or {}).get("email") or "",
-        is_merge=node["parents"]["totalCount"] > 1,
+        parents=tuple(parent["oid"] for parent in node["parents"]["nodes"]),
     )
+
+
+def _newest_first(commits: Iterable[BranchCommit], head: str) -> tuple[BranchCommit, ...]:
+    """Commits from a branch's newest on; GitHub promises no order, and gives the oldest first."""
+    known = {commit.id: commit for commit in commits}
+    order, todo = dict[str, None](), [head]
+    for name in todo:  # grows
+        if name in known and name not in order:
+            order[name] = None
+            todo += known[name].parents
+    order.update(dict.fromkeys(reversed(known)))
+    return tuple(known[name] for name in order)
 
 
 def _without(names: tuple[str, ...] | list[str], known: frozenset[str]) -> list[str]:
