@@ -25,12 +25,12 @@ from cmarkgfm.cmark import Options  # type: ignore[import-untyped]
 from conftest import ROOT, find_tool
 from gitops_promote.core.change import Change
 from gitops_promote.core.diff import diff_file
-from gitops_promote.core.gates import parse_gates
-from gitops_promote.core.history import History, SourceCommit
 from gitops_promote.core.images import Reference, parse_image
 from gitops_promote.core.plan import Plan, Request
-from gitops_promote.core.pull_request import Facts
-from gitops_promote.core.rendered import ObjectChange, Rendered
+from gitops_promote.core.review.gates import parse_gates
+from gitops_promote.core.review.history import History, SourceCommit
+from gitops_promote.core.review.rendered import ObjectChange, Rendered
+from gitops_promote.core.review.text import Facts
 from gitops_promote.core.source import Source
 
 STYLE = ROOT / "tests/oracle/node_modules/github-markdown-css/github-markdown-light.css"
@@ -334,7 +334,7 @@ def _unfiltered(data: bytes, width: int, step: int) -> bytes:
 
 
 if __name__ == "__main__":
-    from gitops_promote.core.pull_request import compose
+    from gitops_promote.core.review.text import compose
 
     text, picture = compose(example(), "", ""), Path(sys.argv[1]).absolute()
     screenshot(page(text.title, text.body), picture)

@@ -18,8 +18,8 @@ from gitops_promote.effects.config_repository import (
     NewCommit,
     UnsuitedError,
 )
-from gitops_promote.effects.git import Credentials, GitRepository
-from gitops_promote.effects.git_objects import Entry, parse_entries
+from gitops_promote.effects.git.objects import Entry, parse_entries
+from gitops_promote.effects.git.repository import Credentials, GitRepository
 from gitops_promote.effects.github import config_repository, objects
 from gitops_promote.effects.github.client import GitHub
 from gitops_promote.effects.github.config_repository import ApiRepository

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from gitops_promote.core.errors import UsageError
-from gitops_promote.core.gates import Gate, parse_gates
+from gitops_promote.core.review.gates import Gate, parse_gates
 from render import Read
 from test_markdown import HOSTILE
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError, UsageError
-from gitops_promote.effects.git import Credentials, GitRepository, Head, resolve_url
-from gitops_promote.effects.git_errors import GitError, Place, explain
-from gitops_promote.effects.remote import parse_url
+from gitops_promote.effects.git.errors import GitError, Place, explain
+from gitops_promote.effects.git.remote import parse_url
+from gitops_promote.effects.git.repository import Credentials, GitRepository, Head, resolve_url
 from gitops_promote.effects.retry import PATIENCE, TRIES, retry
 from gitops_promote.inputs import Identity
 from servers import (

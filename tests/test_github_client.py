@@ -10,7 +10,7 @@ import pytest
 
 from github_double import GitHub as Server
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
-from gitops_promote.effects.git import resolve_url
+from gitops_promote.effects.git.repository import resolve_url
 from gitops_promote.effects.github.client import GitHub
 from gitops_promote.effects.github.errors import (
     USUAL_WAIT,

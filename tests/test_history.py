@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from github_double import GitHub as Service
-from gitops_promote.core.history import History, old_candidates
+from gitops_promote.core.review.history import History, old_candidates
 from gitops_promote.core.source import Source
 from gitops_promote.effects.github.client import GitHub
 from gitops_promote.effects.github.history import read_history

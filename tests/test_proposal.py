@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_promote.core.proposal import BranchCommit, Proposal, mark, marked
+from gitops_promote.core.review.proposal import BranchCommit, Proposal, mark, marked
 
 OURS = "Promote shop to 1.5.0 in prod\n\nPromoted-Image: ghcr.io/acme/shop 1.4.1 -> 1.5.0\n"
 MINE = BranchCommit("1", OURS, "Octo Cat", ("base",))

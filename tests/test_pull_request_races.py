@@ -20,9 +20,9 @@ from conftest import find_tool
 from forks import Forks
 from github_double import GitHub
 from gitops_promote.core.errors import MovedHeadError
-from gitops_promote.core.proposal import marked
+from gitops_promote.core.review.proposal import marked
 from gitops_promote.effects.config_repository import Head, NewCommit
-from gitops_promote.effects.git import Credentials, GitRepository
+from gitops_promote.effects.git.repository import Credentials, GitRepository
 from gitops_promote.effects.retry import PATIENCE
 from gitops_promote.inputs import Identity
 from memory import FILES, overlay

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from gitops_promote.core.change import Change
 from gitops_promote.core.errors import UsageError
-from gitops_promote.core.gates import Gate
-from gitops_promote.core.history import History, SourceCommit
 from gitops_promote.core.images import Reference
 from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS
 from gitops_promote.core.plan import Plan, Request
-from gitops_promote.core.pull_request import (
+from gitops_promote.core.review.gates import Gate
+from gitops_promote.core.review.history import History, SourceCommit
+from gitops_promote.core.review.rendered import ObjectChange, Rendered
+from gitops_promote.core.review.text import (
     MOST,
     Facts,
     closing_comment,
@@ -25,7 +26,6 @@ from gitops_promote.core.pull_request import (
     size,
     supersede_comment,
 )
-from gitops_promote.core.rendered import ObjectChange, Rendered
 from gitops_promote.core.source import Source
 from render import CHROMIUM, SHOP, STYLE, Read, example, page, screenshot
 from test_markdown import HOSTILE

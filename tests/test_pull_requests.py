@@ -10,8 +10,8 @@ import pytest
 
 from github_double import GitHub as Server
 from gitops_promote.core.errors import MovedHeadError, RetryableError
-from gitops_promote.core.proposal import PullRequest
-from gitops_promote.core.pull_request import PullRequestText
+from gitops_promote.core.review.proposal import PullRequest
+from gitops_promote.core.review.text import PullRequestText
 from gitops_promote.effects.config_repository import Head, NewCommit
 from gitops_promote.effects.github.client import GitHub
 from gitops_promote.effects.github.config_repository import ApiRepository

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gitops_promote.core.change import Change
 from gitops_promote.core.images import Reference
-from gitops_promote.core.rendered import ObjectChange, Rendered, UnreadableError, compare
+from gitops_promote.core.review.rendered import ObjectChange, Rendered, UnreadableError, compare
 
 SHOP = "ghcr.io/acme/shop"
 

@@ -18,7 +18,7 @@ from conftest import shared
 from gitops_promote.core.errors import RetryableError
 from gitops_promote.core.images import Image, parse_image
 from gitops_promote.core.plan import Plan, Request, make_plan
-from gitops_promote.core.rendered import Rendered
+from gitops_promote.core.review.rendered import Rendered
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.targets import parse_target
 from gitops_promote.effects import rendering

@@ -15,8 +15,8 @@ import pytest
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.source import Source
+from gitops_promote.effects.git.source_repository import DEPTH, commit_date
 from gitops_promote.effects.retry import TRIES
-from gitops_promote.effects.source_repository import DEPTH, commit_date
 from servers import GitHttpServer, git, make_bare
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ from gitops_promote.core.targets import parse_target
 from gitops_promote.effects.ci import GITHUB, identities, read_source
 from gitops_promote.effects.config_repository import ConfigRepository, Head, UnsuitedError
 from gitops_promote.effects.console import Console
-from gitops_promote.effects.git import Credentials, GitRepository, resolve_url
+from gitops_promote.effects.git.repository import Credentials, GitRepository, resolve_url
 from gitops_promote.effects.github.place import Place, find_api
 from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX, Identity, Inputs
 
 if TYPE_CHECKING:
-    from gitops_promote.core.history import History
-    from gitops_promote.core.proposal import Proposal
+    from gitops_promote.core.review.history import History
+    from gitops_promote.core.review.proposal import Proposal
     from gitops_promote.effects.github.client import GitHub
     from gitops_promote.effects.github.pull_requests import PullRequests
 

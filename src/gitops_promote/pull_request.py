@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gitops_promote.core.branch import branch_name
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.core.plan import Plan, Request, make_plan
 from gitops_promote.core.promoted import (
@@ -22,8 +21,10 @@ from gitops_promote.core.promoted import (
     is_older,
     read_promotion,
 )
-from gitops_promote.core.proposal import mark, marked
-from gitops_promote.core.pull_request import (
+from gitops_promote.core.report import Review
+from gitops_promote.core.review.branch import branch_name
+from gitops_promote.core.review.proposal import mark, marked
+from gitops_promote.core.review.text import (
     Facts,
     PullRequestText,
     closing_comment,
@@ -31,7 +32,6 @@ from gitops_promote.core.pull_request import (
     compose_summary,
     supersede_comment,
 )
-from gitops_promote.core.report import Review
 from gitops_promote.effects.config_repository import Head
 from gitops_promote.effects.rendering import render
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gitops_promote.call import Call
-    from gitops_promote.core.history import History
-    from gitops_promote.core.proposal import BranchCommit, Proposal, PullRequest
+    from gitops_promote.core.review.history import History
+    from gitops_promote.core.review.proposal import BranchCommit, Proposal, PullRequest
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.github.pull_requests import PullRequests

@@ -70,7 +70,7 @@ def compute_tags(
     try:
         return compute(rules, flavor, context)
     except CommitDateNeededError:
-        from gitops_promote.effects.source_repository import (  # noqa: PLC0415  (rarely needed)
+        from gitops_promote.effects.git.source_repository import (  # noqa: PLC0415  (rarely needed)
             commit_date,
         )
 

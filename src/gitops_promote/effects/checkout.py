@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 
-from gitops_promote.effects.git_program import find_git
+from gitops_promote.effects.programs import find_git
 from gitops_promote.inputs import PREFIX
 
 

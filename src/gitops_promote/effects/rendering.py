@@ -25,12 +25,12 @@ from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.kinds.closure import ClosureError, closure
 from gitops_promote.core.kinds.kustomize import FILE_NAMES
 from gitops_promote.core.plan import Plan
-from gitops_promote.core.rendered import Rendered, UnreadableError, compare
+from gitops_promote.core.review.rendered import Rendered, UnreadableError, compare
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.tree import Mapping as MappingNode
 from gitops_promote.core.yaml.tree import text_of
-from gitops_promote.effects.git_program import find_program
+from gitops_promote.effects.programs import find_program
 
 #: Seconds that a tool may take for one overlay or values file, ...
 _MOST_SECONDS = 15

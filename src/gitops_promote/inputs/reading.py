@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gitops_promote.core.branch import BRANCH_PLACEHOLDERS, is_branch
 from gitops_promote.core.errors import UsageError
-from gitops_promote.core.gates import parse_gates
 from gitops_promote.core.images import Image, check_repository, parse_image
 from gitops_promote.core.placeholders import PLACEHOLDERS, fill
+from gitops_promote.core.review.branch import BRANCH_PLACEHOLDERS, is_branch
+from gitops_promote.core.review.gates import parse_gates
 from gitops_promote.core.tags.metadata import Built, is_json, parse_json
 from gitops_promote.inputs.definition import INPUTS, TAGS_INPUTS, Input
 from gitops_promote.inputs.values import Identity, Inputs, PullRequestInputs, TagsInputs
@@ -105,7 +105,7 @@ def _tags_inputs(
 
 def _pull_request(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> PullRequestInputs:
     if values["body"]:
-        from gitops_promote.core.pull_request import check_body  # noqa: PLC0415  (start-up time)
+        from gitops_promote.core.review.text import check_body  # noqa: PLC0415  (start-up time)
 
         check_body(values["body"])
     fill(values["branch"], dict.fromkeys(BRANCH_PLACEHOLDERS, ""), "branch")

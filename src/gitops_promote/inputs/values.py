@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gitops_promote.core.gates import Gate
     from gitops_promote.core.images import Image
+    from gitops_promote.core.review.gates import Gate
     from gitops_promote.core.tags.flavor import Flavor
     from gitops_promote.core.tags.rules import Rule
 

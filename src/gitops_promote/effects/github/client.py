@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from urllib.parse import urlsplit
 
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
+from gitops_promote.effects.git.remote import Credentials, Remote
 from gitops_promote.effects.github.errors import (
     Answer,
     Asked,
@@ -22,7 +23,6 @@ from gitops_promote.effects.github.errors import (
     moment_of,
     one_line,
 )
-from gitops_promote.effects.remote import Credentials, Remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from gitops_promote.core.branch import STAGING
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
+from gitops_promote.core.review.branch import STAGING
 from gitops_promote.effects.config_repository import Head, UnsuitedError, no_branch
-from gitops_promote.effects.git_objects import check_writable, differing
+from gitops_promote.effects.git.objects import check_writable, differing
 from gitops_promote.effects.github.errors import GitHubError
 from gitops_promote.effects.github.objects import (
     ApiTree,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import NewCommit
-    from gitops_promote.effects.git_objects import Entry
+    from gitops_promote.effects.git.objects import Entry
     from gitops_promote.effects.github.client import GitHub
 
 #: Bytes of a request. GitHub publishes no bound for GraphQL. Of REST it is known to refuse 50 MB,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.history import History, SourceCommit, old_candidates
+from gitops_promote.core.review.history import History, SourceCommit, old_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

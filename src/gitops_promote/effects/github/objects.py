@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.effects.config_repository import UnsuitedError
-from gitops_promote.effects.git_objects import Entry
+from gitops_promote.effects.git.objects import Entry
 from gitops_promote.effects.github.errors import one_line
 
 if TYPE_CHECKING:

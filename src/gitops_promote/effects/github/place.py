@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import UsageError
-from gitops_promote.effects.remote import parse_url
+from gitops_promote.effects.git.remote import parse_url
 
 if TYPE_CHECKING:
-    from gitops_promote.effects.remote import Remote
+    from gitops_promote.effects.git.remote import Remote
 
 _SSH_PATH = re.compile(r"(?:ssh://[^/]*/|[^/:]*:/?)(?P<path>.+)", re.IGNORECASE)
 _NAME = re.compile(

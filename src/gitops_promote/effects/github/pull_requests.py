@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
-from gitops_promote.core.proposal import BranchCommit, Proposal, PullRequest
+from gitops_promote.core.review.proposal import BranchCommit, Proposal, PullRequest
 from gitops_promote.effects.github.errors import GitHubError
 
 if TYPE_CHECKING:
-    from gitops_promote.core.pull_request import PullRequestText
+    from gitops_promote.core.review.text import PullRequestText
     from gitops_promote.effects.config_repository import Head
     from gitops_promote.effects.github.client import GitHub
     from gitops_promote.inputs import PullRequestInputs

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, final
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
 from gitops_promote.effects.checkout import ask_checkout
 from gitops_promote.effects.event import is_commit
-from gitops_promote.effects.git_errors import GitError
+from gitops_promote.effects.git.errors import GitError
+from gitops_promote.effects.git.private_repository import FOLDER, PrivateRepository
+from gitops_promote.effects.git.remote import Credentials
 from gitops_promote.effects.moments import parse_seconds
-from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
-from gitops_promote.effects.remote import Credentials
 from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX
 

@@ -12,11 +12,11 @@ from gitops_promote.core.placeholders import common_version, names
 
 if TYPE_CHECKING:
     from gitops_promote.core.change import Change
-    from gitops_promote.core.gates import Gate
-    from gitops_promote.core.history import History, SourceCommit
     from gitops_promote.core.images import Reference
     from gitops_promote.core.plan import Plan, Request
-    from gitops_promote.core.rendered import ObjectChange, Rendered
+    from gitops_promote.core.review.gates import Gate
+    from gitops_promote.core.review.history import History, SourceCommit
+    from gitops_promote.core.review.rendered import ObjectChange, Rendered
     from gitops_promote.core.source import Source
 
 _MOST_COMMITS = 20

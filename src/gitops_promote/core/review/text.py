@@ -23,7 +23,7 @@ from gitops_promote.core.markdown import (
     prose,
 )
 from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS, fill, values
-from gitops_promote.core.pull_request_parts import (
+from gitops_promote.core.review.parts import (
     PARTS,
     Facts,
     changed,

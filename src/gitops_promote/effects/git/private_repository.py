@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError, RetryableError
-from gitops_promote.effects.git_errors import GitError, Place, explain
-from gitops_promote.effects.git_program import find_git
-from gitops_promote.effects.remote import (
+from gitops_promote.effects.git.errors import GitError, Place, explain
+from gitops_promote.effects.git.remote import (
     Credentials,
     git_environment,
     parse_url,
     write_ssh_files,
 )
+from gitops_promote.effects.programs import find_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
-from gitops_promote.core.proposal import BranchCommit, Proposal
+from gitops_promote.core.review.proposal import BranchCommit, Proposal
 from gitops_promote.effects.config_repository import Head, NewCommit, no_branch
-from gitops_promote.effects.git_errors import GitError
-from gitops_promote.effects.git_objects import (
+from gitops_promote.effects.git.errors import GitError
+from gitops_promote.effects.git.objects import (
     Entry,
     Objects,
     Tree,
@@ -22,8 +22,8 @@ from gitops_promote.effects.git_objects import (
     differing,
     parse_entries,
 )
-from gitops_promote.effects.private_repository import FOLDER, PrivateRepository
-from gitops_promote.effects.remote import Credentials, resolve_url
+from gitops_promote.effects.git.private_repository import FOLDER, PrivateRepository
+from gitops_promote.effects.git.remote import Credentials, resolve_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from gitops_promote.core.blotted import TooDeepError, has_secret, write_blotted
 from gitops_promote.core.change import Change
 from gitops_promote.core.diff import diff_file
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Reference, split_reference
+from gitops_promote.core.review.secrets import TooDeepError, has_secret, write_blotted
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.tree import (
     Alias,

@@ -1,0 +1,1 @@
+"""A promotion for review: its branch, what stands there, and its text."""

@@ -1,0 +1,1 @@
+"""Repositories by the real git command."""
