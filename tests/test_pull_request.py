@@ -499,6 +499,28 @@ def test_a_branch_that_is_there_already_is_not_taken(hub: Hub) -> None:
     assert head_of(hub.bare, "release") == start
 
 
+def test_neither_is_one_that_is_promoted_to_by_push(hub: Hub) -> None:
+    git("--git-dir", hub.bare, "update-ref", "refs/heads/release", "refs/heads/main")
+    hub.call("1.2.3", "--promotion-mode", "push", "--config-ref", "release")
+    git("--git-dir", hub.bare, "update-ref", "refs/heads/main", "refs/heads/release")
+    hub.call("1.3.0", "--branch", "release", status=1)
+
+    assert "There is a branch release already" in hub.err
+    assert b'newTag: "1.2.3"' in file_of(hub.bare, DEV, "release")
+
+
+def test_neither_is_one_that_was_merged_by_people(hub: Hub) -> None:
+    git("--git-dir", hub.bare, "update-ref", "refs/heads/release", "refs/heads/main")
+    commit_files(hub.bare, {"mine.yaml": b"a: 1\n"}, branch="release")
+    start = head_of(hub.bare, "release")
+    user = hub.github.state.user("octocat")
+    hub.github.repository(DEPLOY).create_pull("Release", "", ("release", "main"), user, draft=False)
+    hub.github.merge(DEPLOY, 1, method="squash")
+    hub.call("1.2.3", "--branch", "release")
+
+    assert head_of(hub.bare, "release") == start
+
+
 def test_corrected_inputs_count_for_the_same_version(hub: Hub) -> None:
     hub.github.add_collaborator(DEPLOY, "hubot")
     hub.call("1.2.3", "--reviewers", "hubott")

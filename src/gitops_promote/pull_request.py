@@ -101,7 +101,7 @@ class Reviewing:
         proposal = self.find(branch, base)
         self._check_is_for(base, proposal)
         # What was merged or closed is kept by its pull request, whatever becomes of the branch.
-        if proposal.strangers and not proposal.is_over:
+        if proposal.strangers and not (proposal.is_over and self._is_known(proposal)):
             return self._leave_to(proposal.strangers, base, plan, proposal)
         if not plan.files:
             return self._clear(base, plan, proposal)
@@ -127,15 +127,19 @@ class Reviewing:
                 f"this call to {base.branch}.",
                 "Give each a `branch` of its own.",
             )
-        known = pull or proposal.is_over or proposal.promoted or proposal.commits
-        if proposal.commit and not known and not self._is_named_by_us(proposal):
+        if proposal.commit and not (pull or proposal.commits or self._is_known(proposal)):
             raise PromoteError(
                 f"There is a branch {proposal.branch} already, and it is no promotion's.",
                 "Name another in `branch`; the base of a pull request is `config-ref`.",
             )
 
-    def _is_named_by_us(self, proposal: Proposal) -> bool:
-        return proposal.branch == branch_name("", self.call.request)
+    def _is_known(self, proposal: Proposal) -> bool:
+        """Whether a branch without a pull request was made for one of ours."""
+        if proposal.branch == branch_name("", self.call.request):
+            return True
+        # A branch that is pushed to has commits of ours, too.
+        left = proposal.is_over or proposal.commits or not self.pull_requests
+        return bool(proposal.promoted and left)
 
     def _leave_to(
         self, strangers: Sequence[BranchCommit], base: Head, plan: Plan, proposal: Proposal
@@ -186,7 +190,7 @@ class Reviewing:
         call, promoted = self.call, proposal.promoted
         if promoted is None:
             # What a killed run of ours began; a branch of somebody isn't called like that.
-            return not proposal.commits and self._is_named_by_us(proposal)
+            return not proposal.commits and self._is_known(proposal)
         images = promoted.take_over(call.request.images)
         if images is None or self._foreign_files(proposal):
             return False
