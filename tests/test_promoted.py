@@ -68,6 +68,14 @@ def test_the_same_images_with_other_versions() -> None:
     assert promoted("1", name="a/other").take_over(images) is None
 
 
+def test_a_commit_names_only_the_images_that_it_changes() -> None:
+    images = (parse_image("a/web:2"), parse_image("a/worker:2"))
+
+    kept = parse_image("a/worker=*:*@*")
+
+    assert promoted("1", name="a/web").take_over(images) == (parse_image("a/web:1"), kept)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -561,3 +561,20 @@ def test_a_comment_that_is_refused_keeps_nothing_up(hub: Hub) -> None:
     assert told["pull-request-operation"] == "updated"
     assert hub.pull.title == "Promote shop to 1.3.0 in dev"
     assert "comment on pull request #1" in hub.err
+
+
+def test_of_several_images_those_that_change_are_looked_at(hub: Hub) -> None:
+    values = b"image: {repository: acme/web, tag: 2.0.0}\n"
+    commit_files(hub.bare, {"values.yaml": values})
+    two = ("--images", "acme/web:2.0.0", "--target", "values.yaml", "--app", "shop")
+    hub.call("1.2.3", *two)
+    updated = hub.call("1.3.0", *two)
+    commit_files(hub.bare, {"evil.yaml": b"a: 1\n"}, branch=BRANCH)
+    message = git("--git-dir", hub.bare, "log", "-1", "--format=%B", f"{BRANCH}^").decode()
+    tree = git("--git-dir", hub.bare, "rev-parse", f"{BRANCH}^{{tree}}").decode().strip()
+    made = git("--git-dir", hub.bare, "commit-tree", tree, "-p", "main", "-m", message)
+    git("--git-dir", hub.bare, "update-ref", f"refs/heads/{BRANCH}", made.decode().strip())
+    hub.call("1.4.0", *two, status=1)
+
+    assert updated["pull-request-operation"] == "updated"
+    assert "also changes `evil.yaml`" in hub.err

@@ -160,7 +160,11 @@ class Reviewing:
         """End with what stands there as it is: nothing that the plan says will happen."""
         self.operation = "none"
         promoted, asked = proposal.promoted, self.call.request.images
-        stands = (promoted.take_over(asked) if promoted else None) or asked
+        taken = (promoted and promoted.take_over(asked)) or asked
+        stands = tuple(
+            there if there.target.version else image
+            for there, image in zip(taken, asked, strict=True)
+        )
         done = self._done(base, replace(plan, changes=()), proposal, reason=reason)
         return replace(done, review=replace(done.review, stands=stands))
 

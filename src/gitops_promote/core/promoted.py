@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitops_promote.core.change import Change
-from gitops_promote.core.images import Image, split_reference
+from gitops_promote.core.images import KEEP, Image, split_reference
 from gitops_promote.core.source import Source
 
 _IMAGE = re.compile(r"^Promoted-Image: (\S+) (?:\S+) -> (\S+)$", re.MULTILINE)
@@ -58,16 +58,19 @@ class Promoted:
             images: The call's images.
 
         Returns:
-            The same images with these versions; None where they are other images.
+            The same images with these versions; one that isn't promoted here, as a commit names
+            only those that it changes, stays as it is. None where there is one here that the call
+            hasn't.
         """
-        if {image.deployed_name for image in images} != set(self.versions):
+        if not set(self.versions) <= {image.deployed_name for image in images}:
             return None
-        taken = []
-        for image in images:
-            reference = split_reference(f"{image.deployed_name}{_joined(self, image)}")
-            tag, digest = reference.tag or None, reference.digest or None
-            taken.append(replace(image, tag=tag, digest=digest))
-        return tuple(taken)
+        return tuple(map(self._as_here, images))
+
+    def _as_here(self, image: Image) -> Image:
+        if image.deployed_name not in self.versions:
+            return replace(image, new_name=KEEP, tag=KEEP, digest=KEEP)
+        reference = split_reference(f"{image.deployed_name}{_joined(self, image)}")
+        return replace(image, tag=reference.tag or None, digest=reference.digest or None)
 
 
 def read_promotion(message: str) -> Promoted | None:
