@@ -83,7 +83,7 @@ class Server:
 def server(tmp_path: Path, record_property: Callable[[str, object], None]) -> Iterator[Server]:
     with GitHub(tmp_path) as github:
         yield Server(github)
-    record_property("counts:GitHub's own schemas", github.checked)
+    record_property("counts:checked by GitHub's own descriptions", github.checked)
 
 
 @pytest.fixture

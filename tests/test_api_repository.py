@@ -73,7 +73,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the test server
 def server(tmp_path: Path, record_property: Callable[[str, object], None]) -> Iterator[Server]:
     with Server(tmp_path) as server:
         yield server
-    record_property("counts:GitHub's own schemas", server.checked)
+    record_property("counts:checked by GitHub's own descriptions", server.checked)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Client:
 def github(tmp_path: Path, record_property: Callable[[str, object], None]) -> Iterator[GitHub]:
     with GitHub(tmp_path) as github:
         github.add_repository(DEPLOY, {"apps/x.yaml": b"a: 1\n", "run.sh": b"#!/bin/sh\n"})
-        record_property("counts:GitHub's own schemas", github.checked)
+        record_property("counts:checked by GitHub's own descriptions", github.checked)
         yield github
 
 

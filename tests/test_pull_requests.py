@@ -54,7 +54,7 @@ def server(tmp_path: Path, record_property: Callable[[str, object], None]) -> It
     with Server(tmp_path) as server:
         server.add_repository(NAME, {"a.yaml": b"tag: 1\n"})
         yield server
-    record_property("counts:GitHub's own schemas", server.checked)
+    record_property("counts:checked by GitHub's own descriptions", server.checked)
 
 
 @pytest.fixture

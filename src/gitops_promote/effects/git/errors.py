@@ -132,7 +132,8 @@ _REJECTIONS: Sequence[_Rule] = (
     _Rule(
         r"",
         "Branch {branch} of {url} is protected against this push: {reason}.{said}",
-        "Let this token or key push to the branch, or name another one in `config-ref`.",
+        "Let this token or key push to the branch, or name another one in `config-ref` (in "
+        "`branch`, if it is a pull request's).",
     ),
 )
 

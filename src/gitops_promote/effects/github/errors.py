@@ -54,7 +54,7 @@ _TOLD: Sequence[tuple[str, str, str]] = (
         "A rule of the repository does not let this token {doing}.{says}",
         (
             "Let the token's owner pass it in the repository's Settings > Rules or Branches, or "
-            "use `promotion-mode: pull-request`."
+            "use `promotion-mode: pull-request`, with a `branch` that no rule is about."
         ),
     ),
 )
