@@ -18,7 +18,7 @@ from gitops_promote.effects.config_repository import (
     NewCommit,
     UnsuitedError,
 )
-from gitops_promote.effects.git.objects import Entry, parse_entries
+from gitops_promote.effects.git.objects import parse_entries
 from gitops_promote.effects.git.repository import Credentials, GitRepository
 from gitops_promote.effects.github import config_repository, objects
 from gitops_promote.effects.github.client import GitHub
@@ -26,6 +26,7 @@ from gitops_promote.effects.github.config_repository import ApiRepository
 from gitops_promote.effects.github.errors import GitHubError
 from gitops_promote.effects.github.objects import hash_object, tree_with
 from gitops_promote.effects.retry import retry
+from gitops_promote.effects.tree import Entry
 from gitops_promote.inputs import Identity
 from servers import commit_files, file_of, git, head_of, make_bare
 

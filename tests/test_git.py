@@ -1,4 +1,4 @@
-"""The config repository over every transport, with the real git and real servers; other tries."""
+"""The config repository over every transport, with the real git and real servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableEr
 from gitops_promote.effects.git.errors import GitError, Place, explain
 from gitops_promote.effects.git.remote import parse_url
 from gitops_promote.effects.git.repository import Credentials, GitRepository, Head, resolve_url
-from gitops_promote.effects.retry import PATIENCE, TRIES, retry
 from gitops_promote.inputs import Identity
 from servers import (
     Fault,
@@ -32,7 +31,7 @@ from servers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 TOKEN = "ghs_a-token-of-the-tests-0123456789"
 AUTHOR = Identity("Ann Author", "ann@example.com")
@@ -913,99 +912,6 @@ def test_a_rewritten_url_takes_no_odd_transport(bare: Path, environ: dict[str, s
     error = refused(str(bare), environ)
     assert "rewritten by git's configuration" in error.what
     assert "`insteadOf`" in error.fix
-
-
-# --- another try ---
-
-
-class Clock:
-    """Stands for time's module in the retry: a pause passes at once, and is noted."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.pauses: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.pauses.append(seconds)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("gitops_promote.effects.retry.time", clock)
-    return clock
-
-
-def failing(
-    *errors: PromoteError, seconds: float = 0, clock: Clock | None = None
-) -> Callable[[], int]:
-    """An action that fails so, one error a try, and then gives how often it was tried."""
-    left = list(errors)
-
-    def action() -> int:
-        if clock:
-            clock.now += seconds
-        if left:
-            raise left.pop(0)
-        return len(errors) + 1
-
-    return action
-
-
-def test_what_fails_for_a_moment_is_tried_again(clock: Clock) -> None:
-    told: list[tuple[str, float]] = []
-    errors = [RetryableError(f"{number}.") for number in range(1, TRIES)]
-
-    found = retry(failing(*errors), lambda error, pause: told.append((error.what, pause)))
-
-    assert found == TRIES
-    assert [what for what, _ in told] == [error.what for error in errors]
-    assert [pause for _, pause in told] == clock.pauses
-    for number, pause in enumerate(clock.pauses):
-        assert 0.1 * 2**number <= pause <= 0.3 * 2**number
-
-
-def test_the_last_failure_is_the_error(clock: Clock) -> None:
-    errors = [RetryableError(f"{number}.") for number in range(1, TRIES + 1)]
-
-    with pytest.raises(RetryableError, match=errors[-1].what):
-        retry(failing(*errors))
-    assert len(clock.pauses) == TRIES - 1
-
-
-def test_what_will_not_pass_is_not_tried_again(clock: Clock) -> None:
-    with pytest.raises(PromoteError, match="no"):
-        retry(failing(PromoteError("no.")))
-    assert clock.pauses == []
-
-
-def test_a_moved_branch_is_tried_until_patience_ends(clock: Clock) -> None:
-    # And leaves the server all of its tries.
-    moved = [MovedHeadError("Moved.")] * 2 * TRIES
-    assert retry(failing(*moved, *[RetryableError("Lost.")] * (TRIES - 1))) == 3 * TRIES
-    assert max(clock.pauses) <= 1.5 * 5
-
-    clock.now, clock.pauses = 0.0, []
-    with pytest.raises(MovedHeadError):
-        retry(failing(*[MovedHeadError("Moved.")] * 1000))
-    assert PATIENCE - 1.5 * 5 <= clock.now <= PATIENCE
-
-
-def test_pauses_part_rivals(clock: Clock) -> None:
-    for _ in range(20):
-        retry(failing(RetryableError("Lost.")))
-    assert len(set(clock.pauses)) > 1
-
-
-def test_what_took_too_long_is_not_tried_again(clock: Clock) -> None:
-    slow = failing(RetryableError("Slow."), seconds=PATIENCE, clock=clock)
-    with pytest.raises(RetryableError):
-        retry(slow)
-    assert clock.pauses == []
 
 
 # --- URLs ---

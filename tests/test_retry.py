@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_promote.core.errors import MovedHeadError, RetryableError
+from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.effects.retry import LONGEST_WAIT, PATIENCE, TRIES, retry
 
 if TYPE_CHECKING:
@@ -35,20 +35,77 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def failing(*errors: RetryableError) -> Callable[[], str]:
+def failing(
+    *errors: PromoteError, seconds: float = 0, clock: Clock | None = None
+) -> Callable[[], int]:
+    """An action that fails so, one error a try, and then gives how often it was tried."""
     left = list(errors)
 
-    def action() -> str:
+    def action() -> int:
+        if clock:
+            clock.now += seconds
         if left:
             raise left.pop(0)
-        return "done"
+        return len(errors) + 1
 
     return action
 
 
+def test_what_fails_for_a_moment_is_tried_again(clock: Clock) -> None:
+    told: list[tuple[str, float]] = []
+    errors = [RetryableError(f"{number}.") for number in range(1, TRIES)]
+
+    found = retry(failing(*errors), lambda error, pause: told.append((error.what, pause)))
+
+    assert found == TRIES
+    assert [what for what, _ in told] == [error.what for error in errors]
+    assert [pause for _, pause in told] == clock.pauses
+    for number, pause in enumerate(clock.pauses):
+        assert 0.1 * 2**number <= pause <= 0.3 * 2**number
+
+
+def test_the_last_failure_is_the_error(clock: Clock) -> None:
+    errors = [RetryableError(f"{number}.") for number in range(1, TRIES + 1)]
+
+    with pytest.raises(RetryableError, match=errors[-1].what):
+        retry(failing(*errors))
+    assert len(clock.pauses) == TRIES - 1
+
+
+def test_what_will_not_pass_is_not_tried_again(clock: Clock) -> None:
+    with pytest.raises(PromoteError, match="no"):
+        retry(failing(PromoteError("no.")))
+    assert clock.pauses == []
+
+
+def test_a_moved_branch_is_tried_until_patience_ends(clock: Clock) -> None:
+    # And leaves the server all of its tries.
+    moved = [MovedHeadError("Moved.")] * 2 * TRIES
+    assert retry(failing(*moved, *[RetryableError("Lost.")] * (TRIES - 1))) == 3 * TRIES
+    assert max(clock.pauses) <= 1.5 * 5
+
+    clock.now, clock.pauses = 0.0, []
+    with pytest.raises(MovedHeadError):
+        retry(failing(*[MovedHeadError("Moved.")] * 1000))
+    assert PATIENCE - 1.5 * 5 <= clock.now <= PATIENCE
+
+
+def test_pauses_part_rivals(clock: Clock) -> None:
+    for _ in range(20):
+        retry(failing(RetryableError("Lost.")))
+    assert len(set(clock.pauses)) > 1
+
+
+def test_what_took_too_long_is_not_tried_again(clock: Clock) -> None:
+    slow = failing(RetryableError("Slow."), seconds=PATIENCE, clock=clock)
+    with pytest.raises(RetryableError):
+        retry(slow)
+    assert clock.pauses == []
+
+
 @pytest.mark.parametrize("asked", [1, 7.5, 60, 250])
 def test_a_server_is_left_alone_for_as_long_as_it_asks(clock: Clock, asked: float) -> None:
-    assert retry(failing(RetryableError("Later.", wait=asked))) == "done"
+    assert retry(failing(RetryableError("Later.", wait=asked))) == 2
 
     assert len(clock.pauses) == 1
     assert asked <= clock.pauses[0] <= 1.1 * asked + 1

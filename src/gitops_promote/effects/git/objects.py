@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_promote.effects.tree import Entry
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from gitops_promote.core.snapshot import Kind
-
-# By the first digits of the mode; anything else is a file.
-_KINDS: Mapping[str, Kind] = {"04": "folder", "12": "symlink", "16": "submodule"}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a tree has at a path: its mode, as six octal digits, and the object's id."""
-
-    mode: str
-    object: str
-
-    @property
-    def kind(self) -> Kind:
-        """What the mode says it is."""
-        return _KINDS.get(self.mode[:2], "file")
 
 
 def parse_entries(listing: str) -> Iterator[tuple[str, Entry]]:
@@ -42,46 +25,6 @@ def parse_entries(listing: str) -> Iterator[tuple[str, Entry]]:
         head, _, path = record.partition("\t")
         mode, _, name = head.split(" ")
         yield path, Entry(mode, name)
-
-
-def differing(one: Mapping[str, Entry], other: Mapping[str, Entry]) -> frozenset[str]:
-    """Compare two trees.
-
-    Args:
-        one: What the one has, by path.
-        other: What the other has.
-
-    Returns:
-        The paths, those of folders excepted, at which they differ.
-    """
-    paths = one.keys() | other.keys()
-    different = (path for path in paths if one.get(path) != other.get(path))
-    return frozenset(
-        path
-        for path in different
-        if any(tree.get(path) and tree[path].kind != "folder" for tree in (one, other))
-    )
-
-
-def check_writable(tree: Mapping[str, Entry], path: str) -> None:
-    """Refuse a path that a commit can't put a file at.
-
-    Args:
-        tree: What the commit's parent has, by path.
-        path: The path.
-
-    Raises:
-        ValueError: It leaves the tree, or a symlink, folder or submodule stands there.
-    """
-    parts = path.split("/")
-    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or "\0" in path:
-        raise ValueError(f"{path!r} is no path of a file in a git tree")
-    for end in range(1, len(parts)):
-        above = tree.get("/".join(parts[:end]))
-        if above and above.kind != "folder":
-            raise ValueError(f"{path!r} is below a {above.kind}")
-    if path in tree and tree[path].kind != "file":
-        raise ValueError(f"{path!r} is a {tree[path].kind}")
 
 
 class Objects:
@@ -155,51 +98,3 @@ class Objects:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-
-
-class Tree:
-    """The tree of one commit: a `Snapshot`.
-
-    Args:
-        entries: What it has, by path, parents before children.
-        objects: Where the files are read.
-    """
-
-    def __init__(self, entries: Mapping[str, Entry], objects: Objects) -> None:
-        self._entries = entries
-        self._objects = objects
-
-    def kind(self, path: str) -> Kind | None:
-        """Tell what stands at a path.
-
-        Args:
-            path: The path; empty for the root, a folder.
-
-        Returns:
-            Its kind, or None where nothing stands there.
-        """
-        if not path:
-            return "folder"
-        entry = self._entries.get(path)
-        return entry.kind if entry else None
-
-    def paths(self) -> Iterable[str]:
-        """List every path but the root, parents before children."""
-        return self._entries.keys()
-
-    def read(self, path: str) -> bytes:
-        """Read a regular file.
-
-        Args:
-            path: Its path.
-
-        Returns:
-            Its content.
-
-        Raises:
-            KeyError: No regular file stands there.
-        """
-        entry = self._entries[path]
-        if entry.kind != "file":
-            raise KeyError(path)
-        return self._objects.read(entry.object)

@@ -14,16 +14,10 @@ from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.review.proposal import BranchCommit, Proposal
 from gitops_promote.effects.config_repository import Head, NewCommit, no_branch
 from gitops_promote.effects.git.errors import GitError
-from gitops_promote.effects.git.objects import (
-    Entry,
-    Objects,
-    Tree,
-    check_writable,
-    differing,
-    parse_entries,
-)
+from gitops_promote.effects.git.objects import Objects, parse_entries
 from gitops_promote.effects.git.private_repository import FOLDER, PrivateRepository
 from gitops_promote.effects.git.remote import Credentials, resolve_url
+from gitops_promote.effects.tree import Entry, Tree, check_writable, differing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,18 +62,7 @@ class GitRepository(PrivateRepository):
         self._close()
 
     def fetch(self, branch: str) -> Head:
-        """Fetch the newest commit of a branch, and nothing of its history.
-
-        Args:
-            branch: Its name. Empty: the default branch of the repository.
-
-        Returns:
-            The branch and its commit.
-
-        Raises:
-            RetryableError: The network or the server failed in a way that may pass.
-            PromoteError: The repository or branch does not exist, or access is refused.
-        """
+        """As `ConfigRepository.fetch` says; nothing of its history."""
         branch = branch or self._default_branch
         try:
             if (self._folder / FOLDER).exists():
@@ -98,18 +81,9 @@ class GitRepository(PrivateRepository):
         return Head(branch, commit)
 
     def snapshot(self, commit: str) -> Snapshot:
-        """Open the tree of a fetched commit.
-
-        Args:
-            commit: Its id.
-
-        Returns:
-            The tree; it can be read until the `with` block ends.
-
-        Raises:
-            PromoteError: There is no such commit here.
-        """
-        return Tree(self._tree(commit), self._objects)
+        """As `ConfigRepository.snapshot` says."""
+        objects = self._objects
+        return Tree(self._tree(commit), lambda _, entry: objects.read(entry.object))
 
     def commit(
         self,

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, final
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.core.review.branch import STAGING
 from gitops_promote.effects.config_repository import Head, UnsuitedError, no_branch
-from gitops_promote.effects.git.objects import check_writable, differing
 from gitops_promote.effects.github.errors import GitHubError
 from gitops_promote.effects.github.objects import (
-    ApiTree,
     Contents,
+    Nearby,
     object_id,
     refuse_other_bytes,
     tree_with,
 )
 from gitops_promote.effects.retry import retry
+from gitops_promote.effects.tree import Tree, check_writable, differing
 from gitops_promote.inputs import Identity
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import NewCommit
-    from gitops_promote.effects.git.objects import Entry
     from gitops_promote.effects.github.client import GitHub
+    from gitops_promote.effects.tree import Entry
 
 #: Bytes of a request. GitHub publishes no bound for GraphQL. Of REST it is known to refuse 50 MB,
 #: and to give up on less than that while it is busy; git has no such trouble.
@@ -163,7 +163,8 @@ class ApiRepository:
 
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says; one request for the tree, and files on demand."""
-        return ApiTree(self._tree(commit), self._contents)
+        tree = self._tree(commit)
+        return Tree(tree, Nearby(tree, self._contents).read)
 
     def push(self, head: Head, new: NewCommit) -> str:
         """As `ConfigRepository.push` says.

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.effects.config_repository import UnsuitedError
-from gitops_promote.effects.git.objects import Entry
 from gitops_promote.effects.github.errors import one_line
+from gitops_promote.effects.tree import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gitops_promote.core.snapshot import Kind
     from gitops_promote.effects.github.client import GitHub
 
 #: What one request asks for beside the file that is wanted: so many files ...
@@ -264,11 +263,11 @@ class Contents:
         return content
 
 
-class ApiTree:
-    """The tree of one commit: a `Snapshot`.
+class Nearby:
+    """Reads the files of a tree; those that are likely to be read next come with one.
 
     Args:
-        entries: What it has, by path, parents before children.
+        entries: What the tree has, by path.
         contents: Where the files are read.
     """
 
@@ -277,41 +276,20 @@ class ApiTree:
         self._contents = contents
         self._others: list[tuple[list[str], str]] | None = None
 
-    def kind(self, path: str) -> Kind | None:
-        """Tell what stands at a path.
-
-        Args:
-            path: The path; empty for the root, a folder.
-
-        Returns:
-            Its kind, or None where nothing stands there.
-        """
-        if not path:
-            return "folder"
-        entry = self._entries.get(path)
-        return entry.kind if entry else None
-
-    def paths(self) -> Iterable[str]:
-        """List every path but the root, parents before children."""
-        return self._entries.keys()
-
-    def read(self, path: str) -> bytes:
-        """Read a regular file; those that are likely to be read next come with it.
+    def read(self, path: str, entry: Entry) -> bytes:
+        """Read a file, as `Tree` asks for it.
 
         Args:
             path: Its path.
+            entry: What the tree has there.
 
         Returns:
             Its content.
 
         Raises:
-            KeyError: No regular file stands there.
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        entry = self._entries[path]
-        if entry.kind != "file":
-            raise KeyError(path)
         others = [] if self._contents.has(entry.object) else self._near(path)
         return self._contents.read(entry.object, others)
 
