@@ -137,7 +137,7 @@ def test_two_calls_for_other_images_of_an_app_lose_nothing(calls: Calls) -> None
     )
 
     assert done.status == 1
-    assert f"also changes `{SHOP}`, which this call would lose" in done.out
+    assert f"also promotes `{SHOP}`, which this call would lose" in done.out
     assert commits(calls) == ["Promote shop to 1.2.3 in dev"]
 
 

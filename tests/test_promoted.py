@@ -61,19 +61,30 @@ def test_a_commit_of_somebody_promotes_nothing() -> None:
 
 def test_the_same_images_with_other_versions() -> None:
     images = (parse_image(f"shop={SHOP}:2"),)
+    changes = [Change("shop", "f.yaml", 1, "k", Reference(SHOP, "0"), Reference(SHOP, "2"))]
 
-    assert promoted("1").take_over(images) == (parse_image(f"shop={SHOP}:1"),)
-    assert promoted(DIGEST).take_over(images) == (parse_image(f"shop={SHOP}@{DIGEST}"),)
-    assert promoted(f"1@{DIGEST}").take_over(images) == (parse_image(f"shop={SHOP}:1@{DIGEST}"),)
-    assert promoted("1", name="a/other").take_over(images) is None
+    for version, form in (("1", ":1"), (DIGEST, f"@{DIGEST}"), (f"1@{DIGEST}", f":1@{DIGEST}")):
+        taken = promoted(version).take_over(images, changes)
+
+        assert taken == (parse_image(f"shop={SHOP}{form}"),)
+
+
+def test_an_image_is_found_by_the_name_that_the_file_has() -> None:
+    images = (parse_image("shop:2"),)
+    changes = [Change("shop", "f.yaml", 1, "k", Reference(SHOP, "0"), Reference(SHOP, "2"))]
+
+    assert promoted("1").take_over(images, changes) == (parse_image("shop:1"),)
 
 
 def test_a_commit_names_only_the_images_that_it_changes() -> None:
     images = (parse_image("a/web:2"), parse_image("a/worker:2"))
+    changes = [
+        Change(name, "f.yaml", 1, "k", Reference(name, "0"), Reference(name, "2"))
+        for name in ("a/web", "a/worker")
+    ]
+    taken = promoted("1", name="a/web").take_over(images, changes)
 
-    kept = parse_image("a/worker=*:*@*")
-
-    assert promoted("1", name="a/web").take_over(images) == (parse_image("a/web:1"), kept)
+    assert [str(image.target) for image in taken] == ["a/web:1", "a/worker"]
 
 
 @pytest.mark.parametrize(

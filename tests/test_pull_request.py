@@ -38,7 +38,14 @@ class Hub:
         self.err = ""
 
     def call(
-        self, version: str, *flags: str, status: int = 0, environment: str = "dev", **environ: str
+        self,
+        version: str,
+        *flags: str,
+        status: int = 0,
+        environment: str = "dev",
+        target: str = OVERLAY,
+        images: str = "",
+        **environ: str,
     ) -> dict[str, Any]:
         """Promote a version of the shop by pull request, and give what is told of it."""
         self.run_id += 1
@@ -55,8 +62,8 @@ class Hub:
             "GITOPS_PROMOTE_TOKEN": self.token,
             **self.github.environ,
         }
-        wanted = ["--config-repository", DEPLOY, "--images", f"{SHOP}:{version}"]
-        wanted += ["--environment", environment, "--target", OVERLAY]
+        wanted = ["--config-repository", DEPLOY, "--images", images or f"{SHOP}:{version}"]
+        wanted += ["--environment", environment, "--target", target]
         wanted += ["--promotion-mode", "pull-request", "--format", "json"]
         ended = main(["promote", *wanted, *flags], {**usual, **environ})
         out, self.err = self.capsys.readouterr()
@@ -463,9 +470,11 @@ def test_a_change_under_our_message_is_found(hub: Hub, via: str, is_merge: bool)
     parents = ("-p", ours, "-p", base) if is_merge else ("-p", base)
     made = git("--git-dir", hub.bare, "commit-tree", tree, *parents, "-m", message)
     git("--git-dir", hub.bare, "update-ref", f"refs/heads/{BRANCH}", made.decode().strip())
-    hub.call("1.3.0", "--commit-via", via, status=1)
+    told = hub.call("1.3.0", "--commit-via", via)
 
-    assert "Pull request #1 also changes `evil.yaml`, which this call would lose" in hub.err
+    assert "Pull request #1 has changes to " in told["reason"]
+    assert "`evil.yaml`" in told["reason"]
+    assert "::warning" in hub.err
     assert "1.3.0" not in hub.pull.body
 
 
@@ -478,7 +487,7 @@ def test_other_targets_of_the_same_app_lose_nothing(hub: Hub) -> None:
     hub.call("1.2.3", status=1)
 
     assert both_targets == ["Promote shop to 1.2.3 in dev"]
-    assert "also changes `values.yaml`, which this call would lose" in hub.err
+    assert "also promotes `values.yaml`, which this call would lose" in hub.err
 
 
 def test_another_base_has_a_branch_of_its_own(hub: Hub) -> None:
@@ -574,7 +583,57 @@ def test_of_several_images_those_that_change_are_looked_at(hub: Hub) -> None:
     tree = git("--git-dir", hub.bare, "rev-parse", f"{BRANCH}^{{tree}}").decode().strip()
     made = git("--git-dir", hub.bare, "commit-tree", tree, "-p", "main", "-m", message)
     git("--git-dir", hub.bare, "update-ref", f"refs/heads/{BRANCH}", made.decode().strip())
-    hub.call("1.4.0", *two, status=1)
+    told = hub.call("1.4.0", *two)
 
     assert updated["pull-request-operation"] == "updated"
-    assert "also changes `evil.yaml`" in hub.err
+    assert "`evil.yaml`" in told["reason"]
+
+
+@both
+def test_a_merge_of_the_base_may_be_replaced(hub: Hub, via: str) -> None:
+    hub.call("1.2.3", "--commit-via", via)
+    commit_files(hub.bare, {"other.yaml": b"a: 1\n"})
+    parents = ("-p", head_of(hub.bare, BRANCH), "-p", head_of(hub.bare))
+    merged = git("--git-dir", hub.bare, "merge-tree", "--write-tree", BRANCH, "main")
+    tree = merged.decode().split()[0]
+    made = git("--git-dir", hub.bare, "commit-tree", tree, *parents, "-m", "Merge branch 'main'")
+    git("--git-dir", hub.bare, "update-ref", f"refs/heads/{BRANCH}", made.decode().strip())
+    told = hub.call("1.3.0", "--commit-via", via)
+
+    assert told["pull-request-operation"] == "updated"
+    assert hub.commits() == ["Promote shop to 1.3.0 in dev"]
+
+
+def test_a_branch_ahead_of_the_base_that_is_promoted_to_by_push(hub: Hub) -> None:
+    git("--git-dir", hub.bare, "update-ref", "refs/heads/release", "refs/heads/main")
+    hub.call("1.2.3", "--promotion-mode", "push", "--config-ref", "release")
+    start = head_of(hub.bare, "release")
+    told = hub.call("1.3.0", "--branch", "release")
+
+    assert told["reason"].startswith("Branch release has commits of ")
+    assert head_of(hub.bare, "release") == start
+
+
+def test_a_name_that_the_file_spells_otherwise(hub: Hub) -> None:
+    overlay = b"images:\n- name: shop\n  newName: ghcr.io/acme/shop\n  newTag: 1.0.0\n"
+    commit_files(hub.bare, {"o/kustomization.yaml": overlay})
+    hub.call("1.2.3", environment="x", target="o", images="shop:1.2.3")
+    older = hub.call("1.2.2", environment="x", target="o", images="shop:1.2.2")
+    hub.call("1.3.0", environment="x", target="o", images="shop:1.3.0")
+    promoted = file_of(hub.bare, "o/kustomization.yaml", "gitops-promote/x/shop")
+    commit_files(hub.bare, {"o/kustomization.yaml": promoted})
+    told = hub.call("1.3.0", environment="x", target="o", images="shop:1.3.0")
+
+    assert older["images"] == {"shop": "shop:1.2.3"}
+    assert told["pull-request-operation"] == "closed"
+
+
+def test_a_place_that_the_base_got_meanwhile_is_promoted_too(hub: Hub) -> None:
+    glob = "apps/*/overlays/{environment}"
+    hub.call("1.2.3", target=glob)
+    late = "apps/late/overlays/dev/kustomization.yaml"
+    commit_files(hub.bare, {late: file_of(hub.bare, DEV)})
+    told = hub.call("1.2.3", target=glob)
+
+    assert told["pull-request-operation"] == "updated"
+    assert b'"1.2.3"' in file_of(hub.bare, late, BRANCH)

@@ -10,7 +10,7 @@ import pytest
 
 from github_double import GitHub as Server
 from gitops_promote.core.errors import MovedHeadError, RetryableError
-from gitops_promote.core.review.proposal import PullRequest
+from gitops_promote.core.review.proposal import PullRequest, seal
 from gitops_promote.core.review.text import PullRequestText
 from gitops_promote.effects.config_repository import Head, NewCommit
 from gitops_promote.effects.github.client import GitHub
@@ -256,7 +256,8 @@ def test_commits_of_the_api_are_ours_whatever_address_the_server_commits_by(
             base = repository.fetch("main")
             found = pulls.find(BRANCH, base)
             files = {"a.yaml": f"tag: {version}\n".encode()}
-            new = NewCommit(files, OURS.format(version), ANN, ANN)
+            message = seal(OURS.format(version), BRANCH, base.commit, files)
+            new = NewCommit(files, message, ANN, ANN)
             commit = repository.reset(Head(BRANCH, found.commit), base, new)
             assert found.strangers == []
     now = pulls.find(BRANCH, base)

@@ -23,7 +23,7 @@ from gitops_promote.core.promoted import (
 )
 from gitops_promote.core.report import Review
 from gitops_promote.core.review.branch import branch_name
-from gitops_promote.core.review.proposal import mark, marked
+from gitops_promote.core.review.proposal import fingerprint, mark, marked, read_seal, seal
 from gitops_promote.core.review.text import (
     Facts,
     PullRequestText,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from gitops_promote.call import Call
     from gitops_promote.core.review.history import History
     from gitops_promote.core.review.proposal import BranchCommit, Proposal, PullRequest
-    from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.github.pull_requests import PullRequests
 
@@ -101,19 +100,23 @@ class Reviewing:
         proposal = self.find(branch, base)
         self._check_is_for(base, proposal)
         # What was merged or closed is kept by its pull request, whatever becomes of the branch.
-        if proposal.strangers and not (proposal.is_over and self._is_known(proposal)):
+        is_left = proposal.is_over and self._is_known(proposal)
+        if proposal.strangers and not is_left:
             return self._leave_to(proposal.strangers, base, plan, proposal)
-        if not plan.files:
-            return self._clear(base, plan, proposal)
-        if kept := self._reason_to_keep(plan, proposal):
+        if plan.files and (kept := self._reason_to_keep(plan, proposal)):
             self._repair(base, plan, proposal)
             return self._give_way(base, plan, proposal, kept)
-        self._check_loses_nothing(plan, proposal)
-        if self._has_all(proposal):
+        if not is_left and (files := self._foreign_files(proposal)):
+            return self._leave_changed(files, base, plan, proposal)
+        if not plan.files:
+            return self._clear(base, plan, proposal)
+        self._check_loses_nothing(base, plan, proposal)
+        if self._has_all(plan, proposal):
             return self._publish(base, plan, proposal, proposal.commit)
         head = Head(branch, proposal.commit)
         self._text(base, plan, call.request)  # before anything is written, as it may be refused
-        commit = self.repository.reset(head, base, call.new_commit(plan))
+        message = seal(plan.message, branch, base.commit, plan.files)
+        commit = self.repository.reset(head, base, call.new_commit(replace(plan, message=message)))
         if not self.pull_requests and self.operation == "none":
             self.operation = "updated" if proposal.commit else "created"
         return self._publish(base, plan, proposal, commit)
@@ -135,22 +138,27 @@ class Reviewing:
 
     def _is_known(self, proposal: Proposal) -> bool:
         """Whether a branch without a pull request was made for one of ours."""
-        if proposal.branch == branch_name("", self.call.request):
-            return True
-        # A branch that is pushed to has commits of ours, too.
-        left = proposal.is_over or proposal.commits or not self.pull_requests
-        return bool(proposal.promoted and left)
+        return proposal.is_ours or proposal.branch == branch_name("", self.call.request)
 
     def _leave_to(
         self, strangers: Sequence[BranchCommit], base: Head, plan: Plan, proposal: Proposal
     ) -> Reviewed:
         who = ", ".join(dict.fromkeys(commit.author or "somebody" for commit in strangers))
         what = _named(proposal)
+        way = "Merge or close it" if proposal.pull_request else "Delete it, or name another"
+        reason = f"{what} has commits of {who}, so it was left as it is. {way}, and run this again."
+        return self._leave(base, plan, proposal, reason)
+
+    def _leave_changed(
+        self, files: Sequence[str], base: Head, plan: Plan, proposal: Proposal
+    ) -> Reviewed:
         reason = (
-            f"{what} has commits of {who}, so it was left as it is. "
-            f"{'Merge or close it' if proposal.pull_request else 'Name another in `branch`'}, and "
-            "run this again."
+            f"{_named(proposal)} has changes to {_listed(files)} that no promotion made, so it was "
+            "left as it is. Merge or close it, and run this again."
         )
+        return self._leave(base, plan, proposal, reason)
+
+    def _leave(self, base: Head, plan: Plan, proposal: Proposal, reason: str) -> Reviewed:
         if proposal.pull_request and proposal.pull_request.auto_merge:
             reason += " Its auto-merge is on."
         self.warnings[reason] = None
@@ -160,7 +168,7 @@ class Reviewing:
         """End with what stands there as it is: nothing that the plan says will happen."""
         self.operation = "none"
         promoted, asked = proposal.promoted, self.call.request.images
-        taken = (promoted and promoted.take_over(asked)) or asked
+        taken = promoted.take_over(asked, plan.changes) if promoted else asked
         stands = tuple(
             there if there.target.version else image
             for there, image in zip(taken, asked, strict=True)
@@ -170,7 +178,7 @@ class Reviewing:
 
     def _clear(self, base: Head, plan: Plan, proposal: Proposal) -> Reviewed:
         """Take away what has nothing left to propose: the base has what is asked for."""
-        arrived = proposal.is_over or self._has_arrived(base, proposal)
+        arrived = proposal.is_over or self._has_arrived(plan, proposal)
         if not (proposal.commit and arrived and not proposal.strangers):
             pull = proposal.pull_request
             stays = f" {_named(proposal)} stays open: it promotes something else." if pull else ""
@@ -189,22 +197,17 @@ class Reviewing:
             self.pull_requests.close(pull)
         return self._done(base, plan, proposal, reason=plan.reason)
 
-    def _has_arrived(self, base: Head, proposal: Proposal) -> bool:
-        """Whether the base has what is proposed, or something newer."""
-        call, promoted = self.call, proposal.promoted
+    def _has_arrived(self, plan: Plan, proposal: Proposal) -> bool:
+        """Whether the base, which has what is asked for, has what is proposed, or newer."""
+        promoted = proposal.promoted
         if promoted is None:
             # What a killed run of ours began; a branch of somebody isn't called like that.
             return not proposal.commits and self._is_known(proposal)
-        images = promoted.take_over(call.request.images)
-        if images is None or self._foreign_files(proposal):
-            return False
-        request = replace(call.request, images=images)
-        snapshot = self.repository.snapshot(base.commit)
-        if not make_plan(snapshot, request).files:
+        there = Promoted.of(plan.changes, self.call.request.source)
+        if promoted.versions.items() <= there.versions.items():
             return True
-        mine = Promoted.of(call.request.images, call.request.source)
         # One that began later goes back on purpose.
-        return is_older(promoted, mine) and not began_before(mine, promoted)
+        return is_older(promoted, there) and not began_before(there, promoted)
 
     def _reason_to_keep(self, plan: Plan, proposal: Proposal) -> str:
         """Why what stands there is not to be replaced; empty where it is."""
@@ -220,47 +223,59 @@ class Reviewing:
             f"{mine.version}. {close} to promote the older one."
         )
 
-    def _check_loses_nothing(self, plan: Plan, proposal: Proposal) -> None:
-        """Refuse to replace a branch that changes more than an earlier call for the same."""
-        if proposal.is_over or not proposal.commits:
-            return
+    def _check_loses_nothing(self, base: Head, plan: Plan, proposal: Proposal) -> None:
+        """Refuse to replace a branch that promotes what this call doesn't."""
         promoted = proposal.promoted
-        ours = {change.new.name or change.image for change in plan.changes}
-        others = sorted(set(promoted.versions) - ours) if promoted else []
-        others = others or self._foreign_files(proposal)
-        if others:
-            listed = ", ".join(f"`{name}`" for name in others[:_MOST_NAMES])
-            more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+        if proposal.is_over or promoted is None or not proposal.commits:
+            return
+        there = Promoted.of(plan.changes, self.call.request.source)
+        places = {change.path for change in plan.changes}
+        snapshot = self.repository.snapshot(base.commit)
+        # What the base has no longer is nothing to lose.
+        files = [
+            path for path in self._made(proposal) if snapshot.kind(path) and path not in places
+        ]
+        if lost := sorted(promoted.versions.keys() - there.versions.keys()) or sorted(files):
             raise PromoteError(
-                f"{_named(proposal)} also changes {listed}{more}, which this call would lose.",
-                "Promote all images and targets of an app in one call, or give each call a "
-                "`branch` of its own. What somebody else changed there, merge or close first.",
+                f"{_named(proposal)} also promotes {_listed(lost)}, which this call would lose.",
+                "Promote all images and targets of an app in one call, give each call a `branch` "
+                "of its own, or close it to let this call take its place.",
             )
 
-    def _foreign_files(self, proposal: Proposal) -> list[str]:
-        """The files that the branch changes in another way than its commit says."""
-        promoted, request = proposal.promoted, self.call.request
-        images = promoted.take_over(request.images) if promoted else None
-        if images is None or not proposal.base:
-            return []
-        head = self._head(proposal)
-        changed = self.repository.differences(head, proposal.base)
-        plan = self._planned(proposal.base, replace(request, images=images))
-        if plan is None:
-            return sorted(changed)
-        snapshot = self.repository.snapshot(head.commit)
-        meant = plan.files
-        return sorted(
-            path for path in changed if path not in meant or not _holds(snapshot, path, meant[path])
-        )
+    def _made(self, proposal: Proposal) -> frozenset[str]:
+        """The files that our commit on the branch changes."""
+        ours = proposal.ours
+        if ours is None:
+            return frozenset()
+        self._head(proposal)
+        return self.repository.differences(Head(proposal.branch, ours.id), ours.parents[0])
 
-    def _has_all(self, proposal: Proposal) -> bool:
-        """Whether the branch has what is asked for already, and can be merged."""
+    def _foreign_files(self, proposal: Proposal) -> list[str]:
+        """The files that the branch changes in a way that our commit didn't."""
+        ours = proposal.ours
+        if ours is None:
+            return []
+        made, sealed = self._made(proposal), read_seal(ours.message)
+        snapshot = self.repository.snapshot(ours.id)
+        written = {path: snapshot.read(path) for path in made if snapshot.kind(path) == "file"}
+        if len(written) != len(made) or not sealed or fingerprint(written) != sealed.files:
+            return sorted(made)
+        if proposal.commit == ours.id:
+            return []
+        # Behind merges of the base, its own changes in the same files are mixed with ours.
+        head = Head(proposal.branch, proposal.commit)
+        return sorted(self.repository.differences(head, proposal.base) - made)
+
+    def _has_all(self, plan: Plan, proposal: Proposal) -> bool:
+        """Whether the branch brings the base all that is asked for, and can be merged."""
         pull = proposal.pull_request
         if not proposal.commits or proposal.is_over or (pull and pull.is_conflicting):
             return False
-        plan = self._planned(self._head(proposal).commit, self.call.request)
-        return plan is not None and not plan.files
+        there = self._planned(self._head(proposal).commit, self.call.request)
+        if there is None or there.files or not plan.files.keys() <= self._made(proposal):
+            return False
+        wanted = {(change.path, change.key) for change in plan.changes if change.old != change.new}
+        return wanted <= {(change.path, change.key) for change in there.changes}
 
     def _planned(self, commit: str, request: Request) -> Plan | None:
         """The plan on another commit; None where the targets aren't there as they are now."""
@@ -380,12 +395,15 @@ class Reviewing:
         if not (pull and promoted and mine and self.pull_requests):
             return
         commit, _, told = marked(pull.body)
-        images = promoted.take_over(self.call.request.images)
         # Of ours, and perhaps of a run that was killed. Any other is the newer one's to write.
-        if images is None or commit == proposal.commit or told != mine.version:
+        if commit == proposal.commit or told != mine.version:
             return
+        images = promoted.take_over(self.call.request.images, plan.changes)
         request = replace(self.call.request, images=images, source=promoted.source)
-        plan = make_plan(self.repository.snapshot(base.commit), request)
+        newer = self._planned(base.commit, request)
+        if newer is None:
+            return
+        plan = newer
         text = self._text(base, plan, request)
         self._write(self.pull_requests, base, proposal, proposal.commit, text, plan)
 
@@ -471,11 +489,9 @@ def _warned(plan: Plan) -> Plan:
     return replace(plan, warnings=(*plan.warnings, back)) if back else plan
 
 
-def _holds(snapshot: Snapshot, path: str, content: bytes) -> bool:
-    try:
-        return snapshot.read(path) == content
-    except KeyError:
-        return False
+def _listed(names: Sequence[str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    return f"{listed} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else listed
 
 
 def _named(proposal: Proposal) -> str:

@@ -29,17 +29,17 @@ class Promoted:
     source: Source
 
     @classmethod
-    def of(cls, images: Sequence[Image], source: Source) -> Promoted:
-        """What a call promotes.
+    def of(cls, changes: Sequence[Change], source: Source) -> Promoted:
+        """What a call promotes, as a commit would tell it.
 
         Args:
-            images: Its images.
+            changes: What it changes, and what is as it asks already.
             source: Where it comes from.
 
         Returns:
             The promotion.
         """
-        return cls({image.deployed_name: image.target.version for image in images}, source)
+        return cls({_name(change): change.new.version for change in changes}, source)
 
     @property
     def version(self) -> str:
@@ -51,25 +51,26 @@ class Promoted:
         text = ", ".join(f"{name.rpartition('/')[2]} {version}" for name, version in pairs)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
-    def take_over(self, images: tuple[Image, ...]) -> tuple[Image, ...] | None:
-        """Ask for these versions, where a call asks for others of the same images.
+    def take_over(self, images: Sequence[Image], changes: Sequence[Change]) -> tuple[Image, ...]:
+        """Ask for these versions, where a call asks for others.
 
         Args:
             images: The call's images.
+            changes: What the call changes, and what is as it asks already.
 
         Returns:
             The same images with these versions; one that isn't promoted here, as a commit names
-            only those that it changes, stays as it is. None where there is one here that the call
-            hasn't.
+            only those that it changes, stays as it is.
         """
-        if not set(self.versions) <= {image.deployed_name for image in images}:
-            return None
-        return tuple(map(self._as_here, images))
+        names = {change.image: _name(change) for change in changes}
+        return tuple(self._as_here(image, names.get(image.name, "")) for image in images)
 
-    def _as_here(self, image: Image) -> Image:
-        if image.deployed_name not in self.versions:
-            return replace(image, new_name=KEEP, tag=KEEP, digest=KEEP)
-        reference = split_reference(f"{image.deployed_name}{_joined(self, image)}")
+    def _as_here(self, image: Image, name: str) -> Image:
+        version = self.versions.get(name, "")
+        if not version:
+            return replace(image, tag=KEEP, digest=KEEP)
+        is_digest = ":" in version and "@" not in version
+        reference = split_reference(f"{name}@{version}" if is_digest else f"{name}:{version}")
         return replace(image, tag=reference.tag or None, digest=reference.digest or None)
 
 
@@ -173,7 +174,6 @@ def _compare(one: str, other: str) -> int | None:
     return first.compare(second)
 
 
-def _joined(promoted: Promoted, image: Image) -> str:
-    version = promoted.versions[image.deployed_name]
-    is_digest = ":" in version and "@" not in version
-    return f"@{version}" if is_digest else f":{version}"
+def _name(change: Change) -> str:
+    """What a commit calls an image."""
+    return change.new.name or change.image

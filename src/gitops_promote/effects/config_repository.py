@@ -123,11 +123,11 @@ class ConfigRepository(Protocol):
         ...
 
     def differences(self, branch: Head, since: str) -> frozenset[str]:
-        """Compare a branch with a commit that it is on.
+        """Compare a commit of a branch with one that it is on.
 
         Args:
-            branch: The branch, as fetched.
-            since: The commit's id, one of the last few of the branch.
+            branch: The branch, and one of its last few commits.
+            since: The id of a commit that is behind that one.
 
         Returns:
             The paths of the files that are not the same. Both snapshots can be opened then.

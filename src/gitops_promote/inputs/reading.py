@@ -138,7 +138,8 @@ def _logins(name: str, items: list[str]) -> tuple[str, ...]:
 
 def _teams(items: list[str]) -> tuple[str, ...]:
     # A team is often written with its organisation, which is always the repository's own.
-    slugs = [item.removeprefix("@").rpartition("/")[2] for item in items]
+    names = (item.removeprefix("@") for item in items)
+    slugs = list(dict.fromkeys(re.sub(r"^[^/]*/", "", name) for name in names))
     return _logins("team-reviewers", slugs)
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from gitops_promote.core.promoted import Promoted, read_promotion
 
+_SEAL = re.compile(
+    r"^Promotion-Branch: (\S+) ([0-9a-f]{40,64}) ([0-9a-f]{32})$", re.MULTILINE | re.ASCII
+)
 _NOTE = "<!-- gitops-promote: "
 _MARK = re.compile(rf"{_NOTE}(\S+) (\S+) ([^\n]*?) -->")
 
@@ -52,7 +57,8 @@ class Proposal:
     `commit` is the branch's newest, empty where there is no such branch, and `message` that
     commit's. `commits` are those that the base doesn't have, newest first, as far as they had to be
     looked at; `is_whole` where none is left out. `is_over` where the branch is what a merged or
-    closed pull request left behind.
+    closed pull request left behind. Without `knows_base` nobody told what the base has, and a
+    commit may be on somebody's work.
     """
 
     branch: str
@@ -62,21 +68,36 @@ class Proposal:
     is_over: bool = False
     pull_request: PullRequest | None = None
     message: str = ""
+    knows_base: bool = True
+
+    @property
+    def ours(self) -> BranchCommit | None:
+        """The commit that a promotion made for this branch."""
+        return next(filter(self._is_ours, self.commits), None)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a promotion has made the branch, whatever came on top."""
+        messages = (self.message, *(commit.message for commit in self.commits))
+        seals = filter(None, map(read_seal, messages))
+        return any(seal.branch == self.branch for seal in seals)
 
     @property
     def strangers(self) -> list[BranchCommit]:
-        """The commits that don't say that they are ours; a merge of the base need not."""
-        ids = {commit.id for commit in self.commits}
+        """The commits that no promotion made for this branch; a merge of the base is no work."""
+        ids, ours = {commit.id for commit in self.commits}, self.ours
         found = [
             commit
             for commit in self.commits
-            if (
-                commit.parents[-1] in ids
-                if commit.is_merge
-                else read_promotion(commit.message) is None
-            )
+            if (commit.parents[-1] in ids if commit.is_merge else commit is not ours)
         ]
         return found or ([] if self.is_whole else list(self.commits[-1:]))
+
+    def _is_ours(self, commit: BranchCommit) -> bool:
+        seal = read_seal(commit.message)
+        if commit.is_merge or seal is None or seal.branch != self.branch:
+            return False
+        return self.knows_base or commit.parents == (seal.base,)
 
     @property
     def base(self) -> str:
@@ -89,6 +110,62 @@ class Proposal:
         """What the branch promotes; None where it holds nothing of ours."""
         messages = [commit.message for commit in self.commits] or [self.message]
         return next(filter(None, map(read_promotion, messages)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a promotion's commit says of itself, so that it is known again, and whether it is whole.
+
+    `branch` is the pull request's, `base` the commit that it was made on, `files` the fingerprint
+    of what it wrote.
+    """
+
+    branch: str
+    base: str
+    files: str
+
+
+def seal(message: str, branch: str, base: str, files: Mapping[str, bytes]) -> str:
+    """Write a commit's seal behind its trailers.
+
+    Args:
+        message: The commit's message.
+        branch: The pull request's branch.
+        base: The commit that it is made on.
+        files: What it writes, by path.
+
+    Returns:
+        The message with one more trailer.
+    """
+    return f"{message.rstrip()}\nPromotion-Branch: {branch} {base} {fingerprint(files)}\n"
+
+
+def read_seal(message: str) -> Seal | None:
+    """Read a commit's seal.
+
+    Args:
+        message: The commit's message.
+
+    Returns:
+        The seal; None where there is none.
+    """
+    found = _SEAL.search(message.rstrip().rpartition("\n\n")[2])
+    return Seal(found[1], found[2], found[3]) if found else None
+
+
+def fingerprint(files: Mapping[str, bytes]) -> str:
+    """Tell files apart from any others.
+
+    Args:
+        files: Contents by path.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    whole = sha256()
+    for path, content in sorted(files.items()):
+        whole.update(path.encode("utf-8", "surrogateescape") + b"\0" + sha256(content).digest())
+    return whole.hexdigest()[:32]
 
 
 def mark(body: str, commit: str, version: str, wanted: str) -> str:

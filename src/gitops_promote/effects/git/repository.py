@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Credentials", "GitRepository", "Head", "resolve_url"]
 
-#: Of a pull request's branch our commit and the one of the base that it is on.
-_DEPTH = 2
+#: So many commits of a pull request's branch: ours, the one that it is on, and merges of the base.
+_DEPTH = 10
 
 
 @final
@@ -189,12 +189,20 @@ class GitRepository(PrivateRepository):
         commit, author, parents, message = listing.partition("\n")[2].split("\0")
         newest = BranchCommit(commit, message, author, tuple(parents.split()))
         commits = (newest,) if ahead else ()
-        # Of a merge it can't be told here whether it is one of the base.
-        return Proposal(branch, commit, commits, not newest.is_merge, message=message)
+        return Proposal(
+            branch=branch,
+            commit=commit,
+            commits=commits,
+            # Of a merge it can't be told here whether it is one of the base.
+            is_whole=not newest.is_merge,
+            message=message,
+            knows_base=False,
+        )
 
     def differences(self, branch: Head, since: str) -> frozenset[str]:
         """As `ConfigRepository.differences` says."""
-        if not self._objects.find(f"{since}^{{tree}}"):
+        trees = (f"{commit}^{{tree}}" for commit in (branch.commit, since))
+        if not all(map(self._objects.find, trees)):
             name = f"refs/heads/{branch.branch}"
             options = ["--quiet", "--no-tags", f"--depth={_DEPTH}"]
             try:

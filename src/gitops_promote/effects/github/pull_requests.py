@@ -318,7 +318,13 @@ class PullRequests:
         known = {name.lower() for name in pull.labels}
         missing = [name for name in wanted.labels if name.lower() not in known]
         if missing:
-            self._post(pull, "issues", "labels", "label it", {"labels": missing})
+            self._post(
+                pull,
+                "issues",
+                "labels",
+                f"set the `labels` of pull request #{pull.number}",
+                {"labels": missing},
+            )
         return []
 
     def _assign(self, pull: PullRequest, wanted: PullRequestInputs) -> list[str]:
