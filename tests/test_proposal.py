@@ -56,6 +56,10 @@ def test_neither_may_a_promotion_that_was_made_for_another_branch() -> None:
     assert strangers(other) == ["7"]
 
 
+def test_neither_may_one_that_is_on_nothing() -> None:
+    assert strangers(BranchCommit("9", OURS, "Ann")) == ["9"]
+
+
 def test_where_nobody_knows_the_base_ours_is_on_what_it_was_made_on() -> None:
     moved = BranchCommit("8", OURS, "Ann", ("somewhere",))
 

@@ -95,7 +95,7 @@ class Proposal:
 
     def _is_ours(self, commit: BranchCommit) -> bool:
         seal = read_seal(commit.message)
-        if commit.is_merge or seal is None or seal.branch != self.branch:
+        if len(commit.parents) != 1 or seal is None or seal.branch != self.branch:
             return False
         return self.knows_base or commit.parents == (seal.base,)
 
