@@ -27,6 +27,7 @@ _GROUPS = {
     "what": "what to promote",
     "where": "where to",
     "how": "how",
+    "review": "pull request",
     "guards": "guards",
     "auth": "authentication",
 }

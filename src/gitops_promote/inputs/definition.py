@@ -143,20 +143,20 @@ INPUTS = (
     ),
     Input(
         "branch",
-        "how",
+        "review",
         "The pull request's branch; `{app}`, `{environment}` and `{images}` are filled in. Each "
         "branch has one pull request, which a newer version updates.",
         default_text="`gitops-promote/ENVIRONMENT/APP`",
     ),
     Input(
         "title",
-        "how",
+        "review",
         "The pull request's title; the placeholders of `commit-message` are filled in.",
         default_text="the commit message's first line",
     ),
     Input(
         "body",
-        "how",
+        "review",
         "The pull request's body; besides the placeholders of `commit-message`, the parts of our "
         "own are filled in: `{table}`, `{source}`, `{gates}`, `{warnings}`, `{rendered}`, `{diff}` "
         "and `{rollback}`.",
@@ -164,54 +164,54 @@ INPUTS = (
     ),
     Input(
         "labels",
-        "how",
+        "review",
         "Labels of the pull request.",
         many=True,
         commas=True,
     ),
     Input(
         "assignees",
-        "how",
+        "review",
         "Assignees of the pull request, by their logins.",
         many=True,
         commas=True,
     ),
     Input(
         "reviewers",
-        "how",
+        "review",
         "Who is asked to review the pull request, by their logins.",
         many=True,
         commas=True,
     ),
     Input(
         "team-reviewers",
-        "how",
+        "review",
         "Teams that are asked to review the pull request, by their slugs.",
         many=True,
         commas=True,
     ),
     Input(
         "milestone",
-        "how",
+        "review",
         "The number of the pull request's milestone.",
     ),
     Input(
         "draft",
-        "how",
+        "review",
         "Open the pull request as a draft.",
         default="false",
         choices=("true", "false"),
     ),
     Input(
         "delete-branch",
-        "how",
+        "review",
         "Delete the pull request's branch when closing the pull request, or after its merge.",
         default="true",
         choices=("true", "false"),
     ),
     Input(
         "auto-merge",
-        "how",
+        "review",
         "Let GitHub merge the pull request as soon as its rules are met: by `merge`, `squash` or "
         "`rebase`.",
         default="false",
@@ -219,7 +219,7 @@ INPUTS = (
     ),
     Input(
         "gates",
-        "how",
+        "review",
         "Links for the reviewer's checklist, one `NAME=URL` a line.",
         many=True,
     ),
