@@ -76,6 +76,8 @@ class Reviewing:
     # The texts with their summaries, as to render may take its time, and the last one's summary.
     texts: dict[tuple[str, Request], tuple[PullRequestText, str]] = field(default_factory=dict)
     summary: str = ""
+    # By what the branch held, the files that our commit on it changes.
+    made: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def attempt(self) -> Reviewed:
         """Look at what stands there and do what is missing.
@@ -243,12 +245,15 @@ class Reviewing:
             )
 
     def _made(self, proposal: Proposal) -> frozenset[str]:
-        """The files that our commit on the branch changes."""
+        """The files that our commit on the branch changes; the branch is fetched for it, once."""
         ours = proposal.ours
         if ours is None:
             return frozenset()
-        self._head(proposal)
-        return self.repository.differences(Head(proposal.branch, ours.id), ours.parents[0])
+        if proposal.commit not in self.made:
+            self._fetch(proposal)
+            head = Head(proposal.branch, ours.id)
+            self.made[proposal.commit] = self.repository.differences(head, ours.parents[0])
+        return self.made[proposal.commit]
 
     def _foreign_files(self, proposal: Proposal) -> list[str]:
         """The files that the branch changes in a way that our commit didn't."""
@@ -271,8 +276,10 @@ class Reviewing:
         pull = proposal.pull_request
         if not proposal.commits or proposal.is_over or (pull and pull.is_conflicting):
             return False
-        there = self._planned(self._head(proposal).commit, self.call.request)
-        if there is None or there.files or not plan.files.keys() <= self._made(proposal):
+        if not plan.files.keys() <= self._made(proposal):
+            return False
+        there = self._planned(proposal.commit, self.call.request)
+        if there is None or there.files:
             return False
         wanted = {(change.path, change.key) for change in plan.changes if change.old != change.new}
         return wanted <= {(change.path, change.key) for change in there.changes}
@@ -287,20 +294,16 @@ class Reviewing:
         except PromoteError:
             return None
 
-    def _head(self, proposal: Proposal) -> Head:
-        """The branch, fetched, if it still is where it was found."""
-        head = self._fetch(proposal.branch)
-        if head.commit != proposal.commit:
-            raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
-        return head
-
-    def _fetch(self, branch: str) -> Head:
+    def _fetch(self, proposal: Proposal) -> None:
+        """Fetch the branch, if it still is where it was found."""
         try:
-            return self.repository.fetch(branch)
+            head = self.repository.fetch(proposal.branch)
         except RetryableError:
             raise
         except PromoteError:  # it was there a moment ago
-            raise MovedHeadError(f"Branch {branch} is being changed.") from None
+            head = Head(proposal.branch, "")
+        if head.commit != proposal.commit:
+            raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
 
     def _publish(self, base: Head, plan: Plan, proposal: Proposal, commit: str) -> Reviewed:
         """Make the pull request tell what its branch holds."""
@@ -400,12 +403,9 @@ class Reviewing:
             return
         images = promoted.take_over(self.call.request.images, plan.changes)
         request = replace(self.call.request, images=images, source=promoted.source)
-        newer = self._planned(base.commit, request)
-        if newer is None:
-            return
-        plan = newer
-        text = self._text(base, plan, request)
-        self._write(self.pull_requests, base, proposal, proposal.commit, text, plan)
+        if newer := self._planned(base.commit, request):
+            text = self._text(base, newer, request)
+            self._write(self.pull_requests, base, proposal, proposal.commit, text, newer)
 
     def _text(self, base: Head, plan: Plan, request: Request) -> PullRequestText:
         key = base.commit, request
