@@ -26,7 +26,8 @@ from conftest import ROOT, find_tool
 from gitops_promote.core.change import Change
 from gitops_promote.core.diff import diff_file
 from gitops_promote.core.images import Reference, parse_image
-from gitops_promote.core.plan import Plan, Request
+from gitops_promote.core.plan import Plan
+from gitops_promote.core.request import Request
 from gitops_promote.core.review.gates import parse_gates
 from gitops_promote.core.review.history import History, SourceCommit
 from gitops_promote.core.review.rendered import ObjectChange, Rendered

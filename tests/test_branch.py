@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import parse_image
-from gitops_promote.core.plan import Request
+from gitops_promote.core.request import Request
 from gitops_promote.core.review.branch import branch_name, is_branch
 from gitops_promote.core.targets import parse_target
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import parse_image
-from gitops_promote.core.plan import Plan, Request, make_plan
+from gitops_promote.core.plan import Plan, make_plan
+from gitops_promote.core.request import Request
 from gitops_promote.core.targets import parse_target
 from memory import FILES, SHOP, Memory, deployment, overlay
 

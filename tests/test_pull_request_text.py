@@ -14,7 +14,8 @@ from gitops_promote.core.change import Change
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Reference
 from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS
-from gitops_promote.core.plan import Plan, Request
+from gitops_promote.core.plan import Plan
+from gitops_promote.core.request import Request
 from gitops_promote.core.review.gates import Gate
 from gitops_promote.core.review.history import History, SourceCommit
 from gitops_promote.core.review.rendered import ObjectChange, Rendered

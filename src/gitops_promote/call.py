@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from gitops_promote.effects.config_repository import NewCommit
 
 if TYPE_CHECKING:
-    from gitops_promote.core.plan import Plan, Request
+    from gitops_promote.core.plan import Plan
+    from gitops_promote.core.request import Request
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.console import Console
     from gitops_promote.inputs import Identity, Inputs

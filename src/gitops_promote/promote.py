@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from gitops_promote.call import Call
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
 from gitops_promote.core.images import Image
-from gitops_promote.core.plan import Plan, Request, make_plan
+from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.report import Outcome, Review
+from gitops_promote.core.request import Request
 from gitops_promote.core.source import Source
 from gitops_promote.core.tags.mutable import refuse_mutable
 from gitops_promote.core.targets import parse_target

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
-from gitops_promote.core.plan import Plan, Request, make_plan
+from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.promoted import (
     Promoted,
     began_before,
@@ -22,6 +22,7 @@ from gitops_promote.core.promoted import (
     read_promotion,
 )
 from gitops_promote.core.report import Review
+from gitops_promote.core.request import Request
 from gitops_promote.core.review.branch import branch_name
 from gitops_promote.core.review.proposal import fingerprint, mark, marked, read_seal, seal
 from gitops_promote.core.review.text import (

@@ -11,21 +11,26 @@ class PromoteError(Exception):
         fix: One sentence that says what to do next, ending in a full stop.
         path: The file of the config repository it is about, relative to its root.
         line: The line of that file, counted from 1.
+        column: The column of that line, counted from 1.
     """
 
     exit_status = 1
 
-    def __init__(self, what: str, fix: str = "", *, path: str = "", line: int = 0) -> None:
+    def __init__(
+        self, what: str, fix: str = "", *, path: str = "", line: int = 0, column: int = 0
+    ) -> None:
         self.what = what
         self.fix = fix
         self.path = path
         self.line = line
+        self.column = column
         super().__init__(what)
 
     @property
     def where(self) -> str:
-        """The place as `path:line`, `path` or nothing."""
-        return f"{self.path}:{self.line}" if self.path and self.line else self.path
+        """The place as `path:line:column`, as far as it is known."""
+        numbers = (number for number in (self.line, self.line and self.column) if number)
+        return ":".join([self.path, *map(str, numbers)]) if self.path else ""
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from posixpath import dirname
 
 from gitops_promote.core.change import Change
@@ -18,35 +18,18 @@ from gitops_promote.core.images import Image
 from gitops_promote.core.kinds.kustomize import matching
 from gitops_promote.core.kinds.overlay import Overlays
 from gitops_promote.core.message import compose
+from gitops_promote.core.request import Request
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.source import Source
-from gitops_promote.core.targets import Located, Target, edit, locate
+from gitops_promote.core.targets import Located, edit, locate
 from gitops_promote.core.yaml.document import Document
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a call asks for, whatever the config repository holds.
-
-    Every image has a tag, a digest or a new name. `message` is the commit message's template and
-    `signoff` whom to sign off for.
-    """
-
-    images: tuple[Image, ...]
-    targets: tuple[Target, ...]
-    environments: tuple[str, ...] = ()
-    app: str = ""
-    source: Source = field(default_factory=Source)
-    message: str = ""
-    signoff: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do: the new content of each file that changes, and the commit's message.
 
-    `changes` also has the places that stay as they are. `reason` says why nothing changes, and
-    is empty where something does.
+    `changes` also has the places that stay as they are, and `places` is all that the targets lead
+    to. `reason` says why nothing changes, and is empty where something does.
     """
 
     files: Mapping[str, bytes]
@@ -55,6 +38,7 @@ class Plan:
     message: str
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    places: tuple[Located, ...] = ()
 
 
 def make_plan(snapshot: Snapshot, request: Request) -> Plan:
@@ -86,6 +70,7 @@ class _Planner:
         self.overlays = Overlays(snapshot, self._original)
         self.edited: list[tuple[Located, Image]] = []
         self.missed: list[tuple[Located, Image, ImageNotFoundError]] = []
+        self.located: list[Located] = []
 
     def run(self) -> None:
         """Promote each image where it is known; where it is known nowhere, add it or refuse."""
@@ -130,6 +115,7 @@ class _Planner:
             message=message,
             warnings=tuple(self.warnings),
             reason="" if files else self._reason(),
+            places=tuple(self.located),
         )
 
     def _places(self) -> list[Located]:
@@ -137,6 +123,7 @@ class _Planner:
         places: dict[tuple[str, str, str], Located] = {}
         for target in self.request.targets:
             for place in locate(self.snapshot, target, self._original):
+                self.located.append(place)
                 identity = (place.path, target.key, place.kind)
                 known = places.get(identity)
                 if known is None or known.target.is_pattern:

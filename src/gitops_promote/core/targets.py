@@ -42,6 +42,7 @@ class Target:
     path: str
     key: str = ""
     kind: str = ""
+    environment: str = ""
 
     @property
     def is_pattern(self) -> bool:
@@ -86,7 +87,7 @@ def parse_target(line: str, environment: str = "", app: str = "") -> Target:
     path = _normal_path(rest, line)
     if key.strip():
         parse_key(key.strip())
-    return Target(line, path, key.strip(), kind)
+    return Target(line, path, key.strip(), kind, environment)
 
 
 def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,20 @@ class NewCommit:
     message: str
     author: Identity
     committer: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A commit by which a branch went on from `parent`, the one before it on the branch.
+
+    `time` is when the branch got it, in seconds since 1970. `messages` are its own and, of a merge,
+    those of the commits that it brought, the newest first. `parent` is empty for the first one.
+    """
+
+    id: str
+    time: int
+    messages: tuple[str, ...]
+    parent: str
 
 
 class ConfigRepository(Protocol):
@@ -131,6 +145,41 @@ class ConfigRepository(Protocol):
 
         Returns:
             The paths of the files that are not the same. Both snapshots can be opened then.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
+    def log(self, head: Head, path: str) -> Iterator[Past]:
+        """List what happened to a file or folder on a branch, merges as what they brought.
+
+        The branch is what counts: what was done on another one came with its merge.
+
+        Args:
+            head: The branch, as fetched.
+            path: The file or folder; empty for all. It need not be there any more.
+
+        Yields:
+            The commits that may have changed it, the newest first, as far back as the branch goes;
+            older ones are fetched when they are asked for.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
+    def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
+        """Read files as they were at a commit that `log` or `fetch` gave.
+
+        Args:
+            commit: The commit's id.
+            paths: The files.
+
+        Returns:
+            The content of those that were regular files then.
 
         Raises:
             RetryableError: The network or the server failed in a way that may pass.

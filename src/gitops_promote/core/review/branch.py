@@ -10,7 +10,7 @@ from gitops_promote.core.errors import UsageError
 from gitops_promote.core.placeholders import fill
 
 if TYPE_CHECKING:
-    from gitops_promote.core.plan import Request
+    from gitops_promote.core.request import Request
 
 #: What `branch` may have filled in. A version isn't among it, or each had a pull request.
 BRANCH_PLACEHOLDERS = ("app", "environment", "images")

@@ -13,7 +13,8 @@ from gitops_promote.core.placeholders import common_version, names
 if TYPE_CHECKING:
     from gitops_promote.core.change import Change
     from gitops_promote.core.images import Reference
-    from gitops_promote.core.plan import Plan, Request
+    from gitops_promote.core.plan import Plan
+    from gitops_promote.core.request import Request
     from gitops_promote.core.review.gates import Gate
     from gitops_promote.core.review.history import History, SourceCommit
     from gitops_promote.core.review.rendered import ObjectChange, Rendered
