@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --gen
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint tests format demo bench lock upgrade clean
+.PHONY: help test lint tests format demo bench schema lock upgrade clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -38,6 +38,10 @@ demo: $(VENV) ## promote an image in a config repository made for it
 
 bench: $(VENV) ## time the action's bootstrap
 	$(BIN)/python bench/bootstrap.py
+
+schema: $(VENV) ## write the policy file's JSON Schema from its definition
+	$(BIN)/python -c "import json; from gitops_promote.core.policy.schema import schema; \
+		print(json.dumps(schema(), indent=2, ensure_ascii=False))" >schema/gitops-promote.schema.json
 
 lock: $(VENV) ## write the locks after a change in pyproject.toml
 	$(COMPILE) $(UPGRADE) pyproject.toml --output-file action/requirements.txt

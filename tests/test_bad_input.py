@@ -92,7 +92,7 @@ PLAIN = "apps/shop/overlays/dev"
             "values/twice.yaml",
             r"stands in 2 places: `#web.image` \(line 3, 1\).*Name one",
         ),
-        (SHOP, "apps/broken", "apps/broken/kustomization.yaml:[45]: this is not valid YAML"),
+        (SHOP, "apps/broken", "apps/broken/kustomization.yaml:[45]:[0-9]+: this is not valid YAML"),
         (SHOP, "apps/conflict", "kustomization.yaml:2: this line is a merge conflict"),
         (SHOP, "apps/empty", "this kustomization is empty, which kustomize refuses"),
         (SHOP, "apps/two", "`apps/two` has 2 kustomizations"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_promote.cli import environment, parse_arguments
+from gitops_promote.cli import COMMANDS, environment, parse_arguments
 from gitops_promote.inputs import INPUTS
 
 
@@ -38,13 +38,24 @@ def test_a_flag_goes_before_a_variable() -> None:
     assert variables("--app", "new", **given) == {"APP": "new", "ENVIRONMENT": "dev"}
 
 
-@pytest.mark.parametrize("item", INPUTS, ids=lambda item: item.name)
-def test_every_input_is_in_the_help(item: object, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_input_is_in_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        parse_arguments(["promote", "--help"])
+        parse_arguments([command, "--help"])
 
+    shown = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0
-    assert getattr(item, "flag", "?") in " ".join(capsys.readouterr().out.split())
+    assert [item.name for item in COMMANDS[command] if item.flag not in shown] == []
+
+
+def test_a_rollback_is_told_by_its_command() -> None:
+    merged = environment(parse_arguments(["rollback", "--environment", "prod", "--to=1"]), {})
+
+    assert merged == {
+        "GITOPS_PROMOTE_ENVIRONMENT": "prod",
+        "GITOPS_PROMOTE_TO": "1",
+        "GITOPS_PROMOTE_ROLLBACK": "true",
+    }
 
 
 def test_a_secret_has_no_flag(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,46 +10,11 @@ from typing import Literal
 import pytest
 
 from github_double import GitHub as Service
-from gitops_promote.core.review.history import History, old_candidates
+from gitops_promote.core.review.history import History
 from gitops_promote.core.source import Source
 from gitops_promote.effects.github.client import GitHub
 from gitops_promote.effects.github.history import read_history
 from servers import git, head_of
-
-
-@pytest.mark.parametrize(
-    ("version", "app", "expected"),
-    [
-        ("1.4.1", "", ["refs/tags/v1.4.1", "refs/tags/1.4.1"]),
-        ("v1.4.1@sha256:abc", "", ["refs/tags/v1.4.1", "refs/tags/1.4.1"]),
-        ("1.4.1-rc.1", "", ["refs/tags/v1.4.1-rc.1", "refs/tags/1.4.1-rc.1"]),
-        (
-            "1.4.1",
-            "shop",
-            [
-                *("refs/tags/shop/v1.4.1", "refs/tags/shop-v1.4.1", "refs/tags/shop@v1.4.1"),
-                *("refs/tags/shop/1.4.1", "refs/tags/shop-1.4.1", "refs/tags/shop@1.4.1"),
-                *("refs/tags/v1.4.1", "refs/tags/1.4.1"),
-            ],
-        ),
-        ("1a2b3c4-11870042117", "shop", ["1a2b3c4", "11870042117"]),
-        ("sha-1a2b3c4", "", ["1a2b3c4"]),
-        ("main-1a2b3c4d5e", "", ["1a2b3c4d5e"]),
-        ("0123456789abcdef" * 2 + "01234567", "", ["0123456789abcdef" * 2 + "01234567"]),
-        (
-            "1.4.1-5-g1a2b3c4",
-            "",
-            ["refs/tags/v1.4.1-5-g1a2b3c4", "refs/tags/1.4.1-5-g1a2b3c4", "1a2b3c4"],
-        ),
-        ("latest", "shop", []),
-        ("sha256:abc", "", []),
-        ("", "shop", []),
-        ("1.4.1^{tree}", "shop", []),
-        ("1.4.1", "a..b^{", ["refs/tags/v1.4.1", "refs/tags/1.4.1"]),
-    ],
-)
-def test_what_the_old_version_may_be(version: str, app: str, expected: list[str]) -> None:
-    assert list(old_candidates(version, app)) == expected
 
 
 def test_a_history_has_a_page() -> None:

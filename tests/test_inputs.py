@@ -26,7 +26,7 @@ def test_what_is_not_given_has_its_default() -> None:
 
     assert inputs.images == (Image("ghcr.io/acme/shop", None, "1"),)
     assert inputs.targets == ("values.yaml",)
-    assert (inputs.promotion_mode, inputs.signoff) == ("push", False)
+    assert (inputs.promotion_mode, inputs.signoff) == ("", False)
     assert (inputs.app, inputs.config_ref, inputs.environments) == ("", "", ())
     assert (inputs.author, inputs.committer) == (None, None)
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from gitops_promote.core.change import Change
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Reference
+from gitops_promote.core.order import Build
 from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS
 from gitops_promote.core.plan import Plan
-from gitops_promote.core.request import Request
+from gitops_promote.core.request import Request, Undone
 from gitops_promote.core.review.gates import Gate
 from gitops_promote.core.review.history import History, SourceCommit
 from gitops_promote.core.review.rendered import ObjectChange, Rendered
@@ -45,6 +46,23 @@ TAGS = {
 
 def body(facts: Facts, template: str = "") -> str:
     return compose(facts, "", template).body
+
+
+def rollback() -> Facts:
+    """The way back from what the example promotes."""
+    facts = example()
+    changes = tuple(replace(c, old=c.new, new=c.old) for c in facts.plan.changes)
+    built = replace(facts.request.source, run_number="", actor="")
+    request = replace(
+        facts.request,
+        source=replace(
+            built, repository="acme/deploy", run_id="99", run_number="12", actor="octocat"
+        ),
+        origin=Source(),
+        undone=(Undone(SHOP, Build("1.5.0", built)), Undone(SHOP, Build("1.4.9"))),
+    )
+    plan = replace(facts.plan, changes=changes, message="Roll back shop to 1.4.1 in prod\n\nx")
+    return replace(facts, request=request, plan=plan, gates=())
 
 
 def section(text: str, heading: str) -> str:
@@ -79,7 +97,10 @@ def test_the_example_says_what_a_reviewer_asks() -> None:
     assert section(text.body, "Before you approve").count("\n- [ ] [") == 3
     assert "<details><summary>" in section(text.body, "What changes in the cluster")
     assert "<details open><summary>1 file</summary>" in text.body
-    assert "images: |\n  ghcr.io/acme/shop:1.4.1@sha256:3f0d" in section(text.body, "Roll back")
+    assert (
+        "or run `gitops-promote rollback`, as a step with these inputs:\n\n"
+        "```yaml\nrollback: true\napp: shop\nenvironment: prod\n```\n"
+    ) in section(text.body, "Roll back")
     assert "> [!WARNING]" not in text.body
 
 
@@ -206,11 +227,118 @@ def test_a_new_name_is_promoted_back_too() -> None:
     facts = example()
     change = replace(facts.plan.changes[0], old=Reference("docker.io/shop", "1"), image="shop")
     plan = replace(facts.plan, changes=(change,))
+    request = replace(facts.request, environments=())
 
-    text = body(replace(facts, plan=plan))
+    text = body(replace(facts, plan=plan, request=request))
 
     assert "| `shop` | `docker.io/shop:1` | **`ghcr.io/acme/shop:1.5.0`** |" in text
     assert "\n  shop=docker.io/shop:1\n" in section(text, "Roll back")
+
+
+def test_without_an_environment_the_old_version_is_promoted_again() -> None:
+    facts = example()
+    request = replace(facts.request, environments=())
+
+    text = section(body(replace(facts, request=request)), "Roll back")
+
+    assert "or promote the old version with these inputs:" in text
+    assert "app: shop\nimages: |\n  ghcr.io/acme/shop:1.4.1@sha256:3f0d" in text
+
+
+def test_a_rollback_says_what_is_undone() -> None:
+    text = compose(rollback(), "", "")
+
+    assert text.title == "Roll back shop to 1.4.1 in prod"
+    assert text.body.startswith(
+        "Rolls back **shop** from `1.5.0` to **`1.4.1`** in **prod**. In the cluster"
+    )
+    assert re.findall(r"^#### (.*)$", text.body, re.MULTILINE) == [
+        "What is undone",
+        "What changes in the cluster",
+        "What changes in the files",
+        "Go forward again",
+    ]
+    assert section(text.body, "What is undone").startswith(
+        "\n\n- `1.5.0` of `ghcr.io/acme/shop`, built from [`8c1f7a2`](https://github.com/acme/shop/"
+        f"commit/{'8c1f7a2e' * 5}) in [run 11870042117](https://github.com/acme/shop/actions/runs/"
+        "11870042117)\n- `1.4.9` of `ghcr.io/acme/shop`\n\n[`1f0c2d3...8c1f7a2`](https://github.com/"
+    )
+    assert (
+        ") of [acme/shop](https://github.com/acme/shop) · 6 commits · started by [octocat]"
+        "(https://github.com/octocat) in [run 12](https://github.com/acme/deploy/actions/runs/99)"
+    ) in text.body
+    assert section(text.body, "What is undone").count("\n- [`") == 6
+    assert (
+        "Promote a version that is newer than `1.5.0`, `1.4.9`. What isn't known to be newer "
+        "changes nothing, so that no late run undoes this; the same version comes back only with "
+        "`allow-downgrade: true`."
+    ) in section(text.body, "Go forward again")
+    assert "> [!WARNING]" not in text.body
+
+
+def test_a_rollback_whose_commits_nobody_knows() -> None:
+    text = section(body(replace(rollback(), history=None)), "What is undone")
+
+    assert "\n- `1.4.9` of `ghcr.io/acme/shop`\n\nStarted by [octocat]" in text
+    assert "Built from" not in text
+
+
+def test_a_rollback_of_many_versions() -> None:
+    facts = rollback()
+    digest = "sha256:" + "ab" * 32
+    undone = tuple(Undone("a", Build(f"{n}.0.0")) for n in range(9))
+    undone = (Undone("a", Build(digest)), Undone("a", Build(f"1@{digest}")), *undone)
+
+    text = body(replace(facts, request=replace(facts.request, undone=undone)))
+
+    assert "- `sha256:abababababab` of `a`\n- `1` of `a`\n" in text
+    assert "\n- and 6 more, all in the commit\n" in text
+    assert "newer than `sha256:abababababab`, `1`, `0.0.0`, `1.0.0`, `2.0.0` and 6 more." in text
+
+
+def test_what_is_undone_links_nowhere_else() -> None:
+    facts = rollback()
+    evil = Source(commit="a" * 40, server_url="https://evil.example", repository="a/b", run_id="1")
+    odd = replace(evil, server_url="https://github.com", repository="a/b/../c")
+    undone = (Undone("a", Build("1", evil)), Undone("a", Build("2", odd)))
+    request = replace(facts.request, undone=undone, origin=evil)
+
+    for made in (request, replace(request, undone=())):
+        text = body(replace(facts, request=made, history=None))
+
+        assert all(url.startswith(OURS) for url in Read(text).links)
+        assert "a/b" not in text
+
+    assert "- `1` of `a`, built from `aaaaaaa`\n- `2` of `a`, built from `aaaaaaa`\n" in body(
+        replace(facts, request=request)
+    )
+
+
+def test_a_copy_says_from_where() -> None:
+    facts = example()
+    source = Source(repository="acme/deploy", server_url="https://github.com", run_id="99")
+    request = replace(facts.request, copied_from="test", source=source, origin=facts.request.source)
+
+    text = body(replace(facts, request=request, history=None), "{source}\n{source-commit}")
+
+    assert body(replace(facts, request=request)).startswith(
+        "Promotes **shop** from `1.4.1` to **`1.5.0`** in **prod**, as it runs in **test**. In the"
+    )
+    assert text.startswith("Built from [`8c1f7a2`](https://github.com/acme/shop/commit/8c1f7a2e")
+    assert "Started in [run 99](https://github.com/acme/deploy/actions/runs/99)." in text
+
+
+def test_an_order_that_is_skipped_is_the_first_warning() -> None:
+    facts = example()
+    request = replace(facts.request, override="INC-7: *payments* fail,\n> @ops ok " + "x" * 999)
+    plan = replace(facts.plan, warnings=("`a` is unused.",))
+
+    text = body(replace(facts, request=request, plan=plan))
+
+    assert (
+        "> [!WARNING]\n> - **Order skipped:** INC-7: \\*payments\\* fail, \\> \\@\u200bops ok xxx"
+    ) in text
+    assert "x…\n> - `a` is unused.\n" in text
 
 
 def test_a_long_difference_is_folded() -> None:
@@ -311,7 +439,23 @@ def hostile_facts(draw: st.DrawFn) -> Facts:
         run_number=text(),
         actor=text(),
     )
-    request = Request((), (), tuple(text() for _ in range(draw(st.integers(0, 2)))), text(), source)
+    foreign = Source(
+        commit="c" * 40, server_url="https://evil.example", repository=text(), run_id="1"
+    )
+    request = Request(
+        (),
+        (),
+        tuple(text() for _ in range(draw(st.integers(0, 2)))),
+        text(),
+        source,
+        draw(st.sampled_from([None, foreign, replace(foreign, server_url="https://github.com")])),
+        copied_from=text(),
+        override=text(),
+        undone=tuple(
+            Undone(text(), Build(text(), draw(st.sampled_from([source, foreign, Source()]))))
+            for _ in range(draw(st.integers(0, 2)))
+        ),
+    )
     commits = tuple(SourceCommit("b" * 40, text(), text()) for _ in range(2))
     history = History("https://github.com", "acme/shop", "a" * 40, "b" * 40, commits, 5, 1)
     objects = tuple(
@@ -351,7 +495,7 @@ def test_nothing_from_outside_does_anything(facts: Facts, template: str) -> None
     foreign = [url for url in read.links if not url.startswith((OURS, "https://gate.example/"))]
     assert foreign == []
     assert not re.search(r"(?<!\w)@\w|(?<!\w)#\d|\n", text.title)
-    assert section(text.body, "Roll back")
+    assert section(text.body, "Go forward again" if facts.request.undone else "Roll back")
 
 
 SIZES = st.sampled_from([0, 1, 3, 40, 1600])
@@ -364,9 +508,12 @@ LONG = st.sampled_from(
 @given(
     st.tuples(*[SIZES] * 5),
     st.lists(LONG, min_size=7, max_size=7),
+    st.booleans(),
     st.sampled_from(["", ALL, "{diff}{diff}{rendered}{rendered}{table}{gates}{rollback}"]),
 )
-def test_a_text_always_fits(counts: tuple[int, ...], long: list[str], template: str) -> None:
+def test_a_text_always_fits(
+    counts: tuple[int, ...], long: list[str], back: bool, template: str
+) -> None:
     rows, commits, gates, overlays, warnings = counts
     change = Change(
         long[0], long[1], 3, "k", Reference(SHOP, long[2]), Reference(SHOP, "2", long[3])
@@ -383,7 +530,13 @@ def test_a_text_always_fits(counts: tuple[int, ...], long: list[str], template: 
     obj = ObjectChange("Deployment", "shop", long[5], long[6], only_image=False)
     facts = replace(
         base,
-        request=replace(base.request, environments=(long[0],) * rows),
+        request=replace(
+            base.request,
+            environments=(long[0],) * rows,
+            copied_from=long[1],
+            override=long[2],
+            undone=(Undone(long[3], Build(long[4], base.request.source)),) * (rows if back else 0),
+        ),
         plan=replace(
             base.plan,
             changes=(change,) * rows,
@@ -403,7 +556,7 @@ def test_a_text_always_fits(counts: tuple[int, ...], long: list[str], template: 
     assert (read.unbalanced, read.references) == ([], [])
     assert read.tags["table"] >= 1
     assert ("#### Before you approve" in text) == bool(gates)
-    assert "#### Roll back" in text
+    assert ("#### Go forward again" if facts.request.undone else "#### Roll back") in text
 
 
 def test_what_is_left_out_is_said() -> None:

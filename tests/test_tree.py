@@ -219,17 +219,17 @@ def test_a_pair_is_found_as_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "reason", "fix"),
+    ("text", "place", "reason", "fix"),
     [
-        ("a: 1\nb: [\n", 3, "not valid YAML", "Correct it"),
-        ("a: *x\n", 1, "there is no anchor &x", "Correct it"),
-        ("a: {{ .Values.a }}\nb\n", 3, "not valid YAML", "values file"),
-        ("a: 1\n<<<<<<< HEAD\nb: 1\n", 2, "merge conflict", "Resolve"),
-        ("a: 1\r\nb: \x07\r\n", 2, "control characters", "Correct it"),
+        ("a: 1\nb: [\n", "3:1", "not valid YAML", "Correct it"),
+        ("a: *x\n", "1:4", "there is no anchor &x", "Correct it"),
+        ("a: {{ .Values.a }}\nb\n", "3:1", "not valid YAML", "values file"),
+        ("a: 1\n<<<<<<< HEAD\nb: 1\n", "2", "merge conflict", "Resolve"),
+        ("a: 1\r\nb: \x07\r\n", "2:4", "control characters", "Correct it"),
     ],
 )
-def test_what_is_no_yaml(text: str, line: int, reason: str, fix: str) -> None:
+def test_what_is_no_yaml(text: str, place: str, reason: str, fix: str) -> None:
     with pytest.raises(PromoteError, match=reason) as caught:
         parse(text, "x.yaml")
-    assert caught.value.where == f"x.yaml:{line}"
+    assert caught.value.where == f"x.yaml:{place}"
     assert fix in caught.value.fix

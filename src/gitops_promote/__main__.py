@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 _INTERRUPTED = 130
-_FAILED = {"promote": "Nothing was promoted", "tags": "No tags were computed"}
+_FAILED = {
+    "promote": "Nothing was promoted",
+    "rollback": "Nothing was rolled back",
+    "tags": "No tags were computed",
+}
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def _show(report: _Report, style: str, console: Console, environ: Mapping[str, s
 
 
 def _promote(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _Report:
-    from gitops_promote.promote import promote  # noqa: PLC0415  (each command pays for itself)
+    from gitops_promote.promotion.promote import promote  # noqa: PLC0415  (each command pays for itself)
 
     outcome = promote(load(environment(parsed, environ)), environ, console)
     return _Report(
@@ -140,7 +144,7 @@ def _tags(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _R
     )
 
 
-_COMMANDS = {"promote": _promote, "tags": _tags}
+_COMMANDS = {"promote": _promote, "rollback": _promote, "tags": _tags}
 
 
 if __name__ == "__main__":

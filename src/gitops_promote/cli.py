@@ -6,19 +6,23 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from gitops_promote import __version__
-from gitops_promote.inputs import INPUTS, TAGS_INPUTS, Input
+from gitops_promote.inputs import PREFIX, PROMOTE_INPUTS, ROLLBACK_INPUTS, TAGS_INPUTS, Input
 
 FORMATS = ("text", "json", "markdown")
 
 #: The commands, and their inputs.
-COMMANDS = {"promote": INPUTS, "tags": TAGS_INPUTS}
+COMMANDS = {"promote": PROMOTE_INPUTS, "rollback": ROLLBACK_INPUTS, "tags": TAGS_INPUTS}
 
 _HELP = {
     "promote": "edit an environment's files in the config repository and deliver the change",
+    "rollback": "go back to the version that an environment ran before",
     "tags": "compute an image's tags from CI metadata, and say why each rule gives one or not",
 }
 _DESCRIPTIONS = {
     "promote": "Edit an environment's files in the config repository, as one commit.",
+    "rollback": "Take an environment back to the version that ran before, by the config "
+    "repository's history and in the environment's own mode. It holds: automatic runs leave it "
+    "alone until they bring a newer version than the one rolled back from.",
     "tags": "Compute an image's tags by docker/metadata-action's rules, from the metadata of the "
     "CI run; outside of one, from the git checkout. Each rule is shown with its tag, or with why "
     "it gives none.",
@@ -72,6 +76,8 @@ def environment(arguments: argparse.Namespace, environ: Mapping[str, str]) -> di
         value = getattr(arguments, _attribute(item), None)
         if value is not None:
             merged[item.variable] = "\n".join(value) if isinstance(value, list) else value
+    if arguments.command == "rollback":
+        merged[f"{PREFIX}ROLLBACK"] = "true"
     return merged
 
 

@@ -655,11 +655,20 @@ class CommitNode(ObjectNode):
         return TreeNode(self.session, self.held, self._commit.tree)
 
     def file(self, path: str) -> EntryNode | None:
-        parent, _, name = path.rpartition("/")
-        found = self.held.objects.find(f"{self.oid}:{parent}")
-        entries = self.held.objects.tree(found[0]) if found and found[1] == "tree" else ()
-        entry = next((entry for entry in entries if entry.path == name), None)
-        return EntryNode(self.session, self.held, entry, parent) if entry else None
+        # Part by part: git's own way to name a file knows no line breaks in it.
+        *folders, name = path.split("/")
+        tree = self._commit.tree
+        for folder in folders:
+            entry = self._entry(tree, folder)
+            if not entry or entry.type != "tree":
+                return None
+            tree = entry.oid
+        entry = self._entry(tree, name)
+        return EntryNode(self.session, self.held, entry, "/".join(folders)) if entry else None
+
+    def _entry(self, tree: str, name: str) -> Entry | None:
+        entries = self.held.objects.tree(tree)
+        return next((entry for entry in entries if entry.path == name), None)
 
 
 @final

@@ -201,7 +201,7 @@ class Objects:
 
     def history(self, oid: str, path: str) -> list[str]:
         """The commits from one on back, those that touch a path."""
-        where = ("--", path) if path else ()
+        where = ("--", f":(literal){path}") if path else ("--",)
         return self._ask(("rev-list", oid, *where)).split()
 
     def changed(self, base: str, head: str) -> Changed:

@@ -125,6 +125,9 @@ class Rest:
             words = "No common ancestor between {} and {}."
             raise RefusalError(words.format(*names), "NOT_FOUND")
         ahead, links = self._page(found.ahead, 250)
+        if not {"page", "per_page"} & self.query.keys():
+            # Without paging, the last one is the newest of all.
+            ahead = found.ahead[-250:]
         html = f"{self.session.url}/{repository.full_name}/compare/{'...'.join(names)}"
         answer = {
             "url": f"{self._url(repository)}/compare/{'...'.join(names)}",

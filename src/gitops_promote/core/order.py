@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Protocol
 
+from gitops_promote.core.commits import build_of, commit_names, find_hash
 from gitops_promote.core.source import Source
+
+_BY_VERSION = "by semantic versioning"
+_BY_COMMIT = "by the commits that they were built from"
+_BY_RUN = "by the runs that built them"
+# What most tags are not: the package that reads versions takes its time to load.
+_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]")
+_FULL_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,8 @@ def compare(one: Build, other: Build, ancestry: Ancestry, app: str = "") -> Comp
     """Compare two versions of an image.
 
     By semantic versioning, else by the commits that the versions' tags name or that they were
-    built from, else by the runs that built them.
+    built from, else by the runs that built them. Where one of these finds them equal, the next may
+    know more: a version, like a commit, can be built again.
 
     Args:
         one: The one.
@@ -62,4 +73,94 @@ def compare(one: Build, other: Build, ancestry: Ancestry, app: str = "") -> Comp
     Returns:
         How the one relates to the other.
     """
-    raise NotImplementedError
+    if one.version == other.version:
+        return Comparison(0, "by their names")
+    found = Comparison(None)
+    order = _by_version(one.version, other.version)
+    if order is not None:
+        found = Comparison(order, _BY_VERSION)
+    if found.order or _are_apart(one.source, other.source):
+        return found
+    order = _by_commit(one, other, ancestry, app)
+    if order is not None:
+        found = Comparison(order, _BY_COMMIT)
+    if found.order:
+        return found
+    order = _by_run(one, other)
+    return found if order is None else Comparison(order, _BY_RUN)
+
+
+def _by_version(one: str, other: str) -> int | None:
+    tags = [version.partition("@")[0] for version in (one, other)]
+    if not all(map(_VERSION.match, tags)):
+        return None
+    from gitops_promote.core.tags.versions import read_semver  # noqa: PLC0415  (rarely used)
+
+    first, second = map(read_semver, tags)
+    if first is None or second is None:
+        return None
+    texts = first.fields["version"], second.fields["version"]
+    comparable = _without_hashes(*texts)
+    order = _precedence(*comparable)
+    # What the hashes stood for is unknown then.
+    return order if order or comparable == texts else None
+
+
+def _precedence(one: str, other: str) -> int:
+    from semver import Version  # noqa: PLC0415  (rarely used)
+
+    return Version.parse(one).compare(Version.parse(other))
+
+
+def _without_hashes(one: str, other: str) -> tuple[str, str]:
+    """Cut two versions before the first part in which either has a commit's hash.
+
+    By semantic versioning hashes have an order, as every text has, which says nothing. And what
+    git-describe(1) makes, as `1.4.1-10-g1a2b3c4`, would be older than `1.4.1` and `1.4.1-9-g…`.
+    """
+    parts = [text.partition("-")[2].split(".") for text in (one, other)]
+    pairs = zip_longest(*parts, fillvalue="")
+    kept = next((n for n, pair in enumerate(pairs) if any(map(find_hash, pair))), None)
+    if kept is None:
+        return one, other
+    first, second = (
+        "-".join(filter(None, (text.partition("-")[0], ".".join(part[:kept]))))
+        for text, part in zip((one, other), parts, strict=True)
+    )
+    return first, second
+
+
+def _are_apart(one: Source, other: Source) -> bool:
+    """Whether two builds are known to be of different repositories."""
+    pairs = ((one.server_url, other.server_url), (one.repository, other.repository))
+    return any(mine and theirs and mine.lower() != theirs.lower() for mine, theirs in pairs)
+
+
+def _by_commit(one: Build, other: Build, ancestry: Ancestry, app: str) -> int | None:
+    mine, theirs = (commit_names(it.version, app, it.source.commit) for it in (one, other))
+    if not (mine and theirs):
+        return None
+    if mine[0] == theirs[0] and _FULL_HASH.fullmatch(mine[0]):
+        return 0
+    known = one.source if one.source.repository else other.source
+    place = Source(server_url=known.server_url, repository=known.repository)
+    return ancestry(place, mine, theirs)
+
+
+def _by_run(one: Build, other: Build) -> int | None:
+    mine, theirs = one.source, other.source
+    same = (mine.server_url, mine.repository) == (theirs.server_url, theirs.repository)
+    order = _by_number(mine.run_id, theirs.run_id) if same else None
+    if order is not None:
+        return order
+    (first, run), (second, another) = build_of(one.version), build_of(other.version)
+    order = _by_number(run, another)
+    # One run builds one commit; so the number is none of a run, or of one in another repository.
+    is_same = first.startswith(second) or second.startswith(first)
+    return order if order or is_same else None
+
+
+def _by_number(one: str, other: str) -> int | None:
+    if not all(re.fullmatch("[0-9]{1,20}", text) for text in (one, other)):
+        return None
+    return (int(one) > int(other)) - (int(one) < int(other))

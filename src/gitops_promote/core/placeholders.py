@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from gitops_promote.core.change import Change
 from gitops_promote.core.errors import UsageError
-from gitops_promote.core.images import Reference
-from gitops_promote.core.source import Source
+
+if TYPE_CHECKING:
+    from gitops_promote.core.change import Change
+    from gitops_promote.core.images import Reference
+    from gitops_promote.core.request import Request
 
 #: The placeholders of `commit-message`, `title`, `body` and `branch`.
 PLACEHOLDERS = (
@@ -27,28 +30,24 @@ SECTIONS = ("table", "source", "gates", "warnings", "rendered", "diff", "rollbac
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
-def values(
-    changes: Sequence[Change], environments: Sequence[str], app: str, source: Source
-) -> dict[str, str]:
+def values(request: Request, changes: Sequence[Change]) -> dict[str, str]:
     """Find what the placeholders stand for.
 
     Args:
+        request: What is asked for.
         changes: What is changed.
-        environments: The environments it is for.
-        app: The app's name.
-        source: The commit behind it.
 
     Returns:
         A text on one line for each of `PLACEHOLDERS`, empty where nothing is known.
     """
     found = {
-        "app": app,
-        "environment": ", ".join(environments),
+        "app": request.app,
+        "environment": ", ".join(request.environments),
         "images": ", ".join(names(changes)),
         "version": common_version(change.new for change in changes),
         "old-version": common_version(change.old for change in changes),
-        "source-commit": source.commit,
-        "source-repository": source.repository,
+        "source-commit": request.built_from.commit,
+        "source-repository": request.built_from.repository,
     }
     return {name: one_line(value) for name, value in found.items()}
 

@@ -69,6 +69,8 @@ class _Planner:
         self.warnings: dict[str, None] = {}
         self.overlays = Overlays(snapshot, self._original)
         self.edited: list[tuple[Located, Image]] = []
+        self.touched: set[Located] = set()
+        self.reported: set[tuple[str, str, str]] = set()
         self.missed: list[tuple[Located, Image, ImageNotFoundError]] = []
         self.located: list[Located] = []
 
@@ -83,7 +85,7 @@ class _Planner:
         for place in places:
             # An overlay that is named, and of which nothing else can be told, is meant.
             named = place.kind == "kustomize" and not place.target.is_pattern
-            if named and not self._is_touched(place) and self._used(place) is None:
+            if named and place not in self.touched and self._used(place) is None:
                 for image in images:
                     self._edit(place, image)
         for image in images:
@@ -95,24 +97,15 @@ class _Planner:
 
     def plan(self) -> Plan:
         """Put the outcome together."""
-        request = self.request
         before = {path: self.originals[path].encode() for path in self.documents}
         after = {path: document.encode() for path, document in self.documents.items()}
         files = {path: after[path] for path in sorted(after) if after[path] != before[path]}
         changed = [change for change in self.changes if change.old != change.new]
-        message = compose(
-            request.message,
-            changed or self.changes,
-            request.environments,
-            request.app,
-            request.source,
-            request.signoff,
-        )
         return Plan(
             files=files,
             changes=tuple(self.changes),
             diff="".join(diff_file(path, before[path], files[path]) for path in files),
-            message=message,
+            message=compose(self.request, changed or self.changes),
             warnings=tuple(self.warnings),
             reason="" if files else self._reason(),
             places=tuple(self.located),
@@ -147,9 +140,6 @@ class _Planner:
     def _used(self, place: Located) -> frozenset[str] | None:
         return self.overlays.images_used(place.path)
 
-    def _is_touched(self, place: Located) -> bool:
-        return any(done is place for done, _ in self.edited)
-
     def _edit(self, place: Located, image: Image) -> None:
         document = self._document(place.path)
         try:
@@ -162,9 +152,11 @@ class _Planner:
             changes = self._as_found(place, image, changes)
         self.documents[place.path] = edited.document
         self.edited.append((place, image))
-        known = {(change.image, change.path, change.key) for change in self.changes}
+        self.touched.add(place)
         # A place that two targets lead to is reported once.
-        self.changes += [c for c in changes if (c.image, c.path, c.key) not in known]
+        new = [change for change in changes if _identity(change) not in self.reported]
+        self.changes += new
+        self.reported.update(map(_identity, new))
         warnings = [f"{place.path}: {text}" for text in edited.warnings]
         if place.kind == "kustomize":
             warnings += self._unused(place, image)
@@ -212,7 +204,7 @@ class _Planner:
 
     def _check_touched(self, place: Located) -> None:
         """Tell where a target that is named, not only matched, was left as it is."""
-        if place.target.is_pattern or self._is_touched(place):
+        if place.target.is_pattern or place in self.touched:
             return
         for missed, _, error in self.missed:
             if missed is place:
@@ -241,9 +233,11 @@ class _Planner:
                     path=place.path,
                     line=again.changes[0].line,
                 )
-            lines.update({(c.image, c.path, c.key): c.line for c in again.changes})
-        known = ((change, (change.image, change.path, change.key)) for change in self.changes)
-        self.changes = [replace(change, line=lines.get(key, change.line)) for change, key in known]
+            lines.update({_identity(change): change.line for change in again.changes})
+        self.changes = [
+            replace(change, line=lines.get(_identity(change), change.line))
+            for change in self.changes
+        ]
 
     def _reason(self) -> str:
         where = ", ".join(self.request.environments) or ", ".join(
@@ -254,6 +248,11 @@ class _Planner:
             for change in self.changes
         )
         return f"{where} already has {', '.join(parts)}."
+
+
+def _identity(change: Change) -> tuple[str, str, str]:
+    """What tells a change from all others of a plan."""
+    return change.image, change.path, change.key
 
 
 def _found_nowhere(image: Image, places: list[Located]) -> PromoteError:

@@ -49,7 +49,8 @@ class Outcome:
     """How a call ended. `commit` and `commit_url` are empty where nothing was written.
 
     `branch` is the one that is changed, or that the pull request goes to; `review` is None where
-    the mode is none for reviewers.
+        the mode is none for reviewers. `stale` says why something older was not promoted, `override`
+    for which reason the policy's order was skipped.
     """
 
     plan: Plan
@@ -61,6 +62,8 @@ class Outcome:
     commit_url: str = ""
     review: Review | None = None
     own_token: bool = False
+    stale: str = ""
+    override: str = ""
 
     @property
     def changed(self) -> bool:
@@ -74,7 +77,7 @@ class Outcome:
         """Why nothing was changed; empty where something was."""
         if self.review and not self.changed:
             return self.review.reason
-        return self.plan.reason
+        return self.stale or self.plan.reason
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -88,7 +91,7 @@ class Outcome:
         if self.review and self.review.operation != "none":
             return self._review_headline(self.review, subject)
         if not self.changed:
-            gave_way = self.review and self.review.stands
+            gave_way = self.stale or (self.review and self.review.stands)
             return f"{'Not promoted' if gave_way else 'Nothing to promote'}: {self.reason}"
         return f"Dry run: {subject}" if self.mode == "dry-run" else subject
 
@@ -153,6 +156,7 @@ def to_json(outcome: Outcome) -> str:
             **outputs(outcome),
             "changes": changes,
             "reason": outcome.reason,
+            "override": outcome.override,
             "warnings": list(outcome.warnings),
         },
         ensure_ascii=False,

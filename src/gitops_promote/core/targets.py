@@ -106,7 +106,7 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
     """
     if not target.is_pattern:
         return [_locate_path(snapshot, target, target.path, read)]
-    pattern = _compile_glob(target.path)
+    pattern = compile_glob(target.path)
     paths = [path for path in snapshot.paths() if pattern.fullmatch(path)]
     found = [place for path in paths if (place := _locate_match(snapshot, target, path, read))]
     if not found:
@@ -286,8 +286,15 @@ def _text(document: Document, key: str) -> str:
     return text_of(root, key) if isinstance(root, Mapping) else ""
 
 
-def _compile_glob(path: str) -> re.Pattern[str]:
-    """A glob as a regular expression: `*` stays inside a name, `**` crosses folders."""
+def compile_glob(path: str) -> re.Pattern[str]:
+    """Make a regular expression of a glob.
+
+    Args:
+        path: The glob: `*` stays inside a name, `**` crosses folders.
+
+    Returns:
+        What a whole path is to fit.
+    """
     pattern, position = "", 0
     simple = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     for found in _GLOB_TOKEN.finditer(path):

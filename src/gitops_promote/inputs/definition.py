@@ -52,6 +52,7 @@ INPUTS = (
         "The images to promote, one a line: `NAME[=NEW_NAME][:TAG][@DIGEST]`, as "
         "`kustomize edit set image` takes it. Without a tag or digest: the computed tag. Or the "
         "`json` output of the step that made the tags.",
+        default_text="the app's images in the policy file",
         many=True,
         commas=True,
     ),
@@ -68,8 +69,10 @@ INPUTS = (
     Input(
         "app",
         "what",
-        "The app's name; fills `{app}` in `target` and the commit message, and tells which version "
-        "tags are its own (`shop/v1.2.3`, `shop-v1.2.3`).",
+        "The app's name in the policy file, which brings its images and targets; fills `{app}` in "
+        "`target` and the commit message, and tells which version tags are its own "
+        "(`shop/v1.2.3`, `shop-v1.2.3`).",
+        default_text="the policy's app with these images",
     ),
     Input(
         "config-repository",
@@ -96,15 +99,43 @@ INPUTS = (
         "where",
         "What to edit, one a line: `[KIND:]PATH[#KEY]`. `{environment}` and `{app}` are filled "
         "in, globs are allowed. KIND is `kustomize` or `helm`, and found from the content.",
+        default_text="the app's targets in the policy file",
         many=True,
+    ),
+    Input(
+        "policy-file",
+        "where",
+        "The policy: a file of the config repository's default branch. Where it has a "
+        "`.gitops-promote.yaml`, no other can be named.",
+        default=".gitops-promote.yaml",
     ),
     Input(
         "promotion-mode",
         "how",
         "How the change is delivered: `push` to the branch, as a `pull-request` for reviewers, or "
         "`dry-run` to only show it.",
-        default="push",
+        default_text="the environment's in the policy file, else `push`",
         choices=("push", "pull-request", "dry-run"),
+    ),
+    Input(
+        "promote-from",
+        "how",
+        "Copy the versions that this other environment runs, tags and digests, instead of "
+        "computing one. Without `images`: of all images that the app has there.",
+    ),
+    Input(
+        "rollback",
+        "how",
+        "Go back to the version that ran before, by the config repository's history. Automatic "
+        "runs leave it alone until they bring a newer version than the one rolled back from.",
+        default="false",
+        choices=("true", "false"),
+    ),
+    Input(
+        "to",
+        "how",
+        "With `rollback`: the version to go back to, one that ran before.",
+        default_text="the newest one that ran before",
     ),
     Input(
         "commit-via",
@@ -232,6 +263,20 @@ INPUTS = (
         choices=("true", "false"),
     ),
     Input(
+        "allow-downgrade",
+        "guards",
+        "Let an older version replace a newer one, as of a run that ends late, or of what was "
+        "rolled back.",
+        default="false",
+        choices=("true", "false"),
+    ),
+    Input(
+        "override",
+        "guards",
+        "The reason for which the policy's order is skipped (`after`), where the environment "
+        "allows that. It stands in the commit and the pull request.",
+    ),
+    Input(
         "token",
         "auth",
         "The token that may write to the config repository over https, and open pull requests "
@@ -252,6 +297,13 @@ INPUTS = (
         default_text="the runner's own, and a new host on first use",
     ),
 )
+
+_ROLLBACKS = ("rollback", "to")
+_BUILDS = ("tags", "flavor", "promote-from", "allow-mutable-tag", "allow-downgrade", "override")
+
+#: The inputs of the two commands that are one action.
+PROMOTE_INPUTS = tuple(item for item in INPUTS if item.name not in _ROLLBACKS)
+ROLLBACK_INPUTS = tuple(item for item in INPUTS if item.name not in ("rollback", *_BUILDS))
 
 #: The inputs of the step that computes tags alone.
 TAGS_INPUTS = (

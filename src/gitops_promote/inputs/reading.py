@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Image, check_repository, parse_image
-from gitops_promote.core.placeholders import PLACEHOLDERS, fill
+from gitops_promote.core.names import LOGIN, NAME, login_of, team_of
+from gitops_promote.core.placeholders import PLACEHOLDERS, fill, one_line
 from gitops_promote.core.review.branch import BRANCH_PLACEHOLDERS, is_branch
 from gitops_promote.core.review.gates import parse_gates
 from gitops_promote.core.tags.metadata import Built, is_json, parse_json
@@ -35,8 +36,7 @@ def load(environ: Mapping[str, str]) -> Inputs:
     """
     values = {item.name: _value(item, environ) for item in INPUTS}
     lists = {item.name: _items(item, values[item.name]) for item in INPUTS if item.many}
-    _require(lists["images"], "images", "Name the image to promote, such as `ghcr.io/acme/shop`.")
-    _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
+    _require_what(values, lists)
     for name in ("commit-message", "title"):
         fill(values[name], dict.fromkeys(PLACEHOLDERS, ""), name)
     built = {
@@ -48,6 +48,15 @@ def load(environ: Mapping[str, str]) -> Inputs:
         images = tuple(image.with_default_tag(built["tags"].version) for image in images)
         values = {**values, "tags": ""}
     app = _plain_name("app", values["app"])
+    environments = tuple(_plain_name("environment", name) for name in lists["environment"])
+    promote_from = _plain_name("promote-from", values["promote-from"])
+    if promote_from or values["rollback"] == "true":
+        _check_no_versions(images, "promote-from" if promote_from else "rollback")
+    if promote_from in environments:
+        raise UsageError(
+            f"Input `promote-from` is `{promote_from}`, and so is `environment`.",
+            "Name the environment that has the version already.",
+        )
     return Inputs(
         images=images,
         tags=_tags_inputs(values, tuple(image.deployed_name for image in images), app, environ),
@@ -56,9 +65,13 @@ def load(environ: Mapping[str, str]) -> Inputs:
         app=app,
         config_repository=values["config-repository"].strip(),
         config_ref=_branch("config-ref", values["config-ref"].strip()),
-        environments=tuple(_plain_name("environment", name) for name in lists["environment"]),
+        environments=environments,
         targets=tuple(lists["target"]),
+        policy_file=_policy_file(values["policy-file"].strip()),
         promotion_mode=values["promotion-mode"],
+        promote_from=promote_from,
+        rollback=values["rollback"] == "true",
+        to=values["to"].strip(),
         commit_via=_commit_via(values),
         commit_message=values["commit-message"].strip(),
         author=_identity("author", values["author"]),
@@ -66,6 +79,8 @@ def load(environ: Mapping[str, str]) -> Inputs:
         signoff=values["signoff"] == "true",
         pull_request=_pull_request(values, lists),
         allow_mutable_tag=values["allow-mutable-tag"] == "true",
+        allow_downgrade=values["allow-downgrade"] == "true",
+        override=one_line(values["override"]).strip(),
         token=values["token"].strip(),
         ssh_key=values["ssh-key"],
         ssh_known_hosts=values["ssh-known-hosts"],
@@ -126,9 +141,9 @@ def _pull_request(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> 
 
 
 def _logins(name: str, items: list[str]) -> tuple[str, ...]:
-    logins = [item.removeprefix("@") for item in items]
+    logins = [login_of(item) for item in items]
     for login in logins:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\[bot\])?", login):
+        if not re.fullmatch(LOGIN, login):
             raise UsageError(
                 f"Input `{name}` has `{login}`, which is nobody's login.",
                 "Name people by their logins, such as `octocat`.",
@@ -137,10 +152,7 @@ def _logins(name: str, items: list[str]) -> tuple[str, ...]:
 
 
 def _teams(items: list[str]) -> tuple[str, ...]:
-    # A team is often written with its organisation, which is always the repository's own.
-    names = (item.removeprefix("@") for item in items)
-    slugs = list(dict.fromkeys(re.sub(r"^[^/]*/", "", name) for name in names))
-    return _logins("team-reviewers", slugs)
+    return _logins("team-reviewers", list(dict.fromkeys(map(team_of, items))))
 
 
 def _milestone(text: str) -> int:
@@ -234,6 +246,41 @@ def _require(items: list[str], name: str, fix: str) -> None:
         raise UsageError(f"Input `{name}` (`--{name}`) is missing.", fix)
 
 
+def _require_what(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> None:
+    """Refuse a call that no policy can complete; one that it can is judged once that is read."""
+    copies = values["promote-from"].strip() or values["rollback"] == "true"
+    if not (copies or values["app"].strip()):
+        fix = "Name the image to promote, such as `ghcr.io/acme/shop`."
+        _require(lists["images"], "images", fix)
+    if not lists["environment"]:
+        _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
+    both = values["promote-from"].strip() and values["rollback"] == "true"
+    alone = values["to"].strip() and values["rollback"] != "true"
+    if both or alone:
+        pair = "`promote-from` and `rollback`" if both else "`to` without `rollback`"
+        raise UsageError(f"A call can't have the inputs {pair}.", "Leave one out.")
+
+
+def _check_no_versions(images: tuple[Image, ...], name: str) -> None:
+    for image in images:
+        if image.tag is not None or image.digest is not None or image.new_name is not None:
+            raise UsageError(
+                f"Input `images` says more of `{image.name}` than its name, and `{name}` is what "
+                "decides of versions.",
+                "Give names alone; a rollback takes a version in `to`.",
+            )
+
+
+def _policy_file(path: str) -> str:
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts):
+        raise UsageError(
+            f"Input `policy-file` is `{path}`, which is no path inside the config repository.",
+            "Write it from the root of the config repository, such as `.gitops-promote.yaml`.",
+        )
+    return path
+
+
 def _images(items: list[str]) -> tuple[Image, ...]:
     if "null" in items:
         # What `toJSON` makes of an output that is not there.
@@ -251,7 +298,7 @@ def _images(items: list[str]) -> tuple[Image, ...]:
 
 def _plain_name(name: str, value: str) -> str:
     value = value.strip()
-    if value and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/ -]*", value):
+    if value and not re.fullmatch(NAME, value):
         raise UsageError(
             f"Input `{name}` has the name `{value}`.",
             "Use letters, digits, spaces, `_`, `.`, `-` and `/`, and start with a letter or digit.",

@@ -74,7 +74,7 @@ class PullRequestInputs:
 class Inputs:
     """The inputs of one call, checked and typed. An empty text or tuple means: not given.
 
-    `mutable` says why a pasted tag is mutable, by the tag.
+    `mutable` says why a pasted tag is mutable, by the tag. `to` is for a `rollback` alone.
     """
 
     images: tuple[Image, ...]
@@ -86,7 +86,11 @@ class Inputs:
     config_ref: str
     environments: tuple[str, ...]
     targets: tuple[str, ...]
+    policy_file: str
     promotion_mode: str
+    promote_from: str
+    rollback: bool
+    to: str
     commit_via: str
     commit_message: str
     author: Identity | None
@@ -94,6 +98,8 @@ class Inputs:
     signoff: bool
     pull_request: PullRequestInputs
     allow_mutable_tag: bool
+    allow_downgrade: bool
+    override: str
     token: str
     ssh_key: str
     ssh_known_hosts: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import PromoteError
@@ -67,6 +68,8 @@ class Entry:
         return Reference(self.text("newName") or self.name, tag, digest or self.text("digest"))
 
 
+# An edit looks at a file's entries several times, before and after it.
+@lru_cache(maxsize=4)
 def entries(document: Document) -> list[Entry]:
     """The items of `images:` that have a name.
 

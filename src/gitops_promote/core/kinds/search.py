@@ -68,6 +68,26 @@ def find(document: Document, image: Image, key: str) -> list[Slot]:
     return distinct
 
 
+def find_any(document: Document, key: str) -> list[tuple[Slot, str]]:
+    """The places of a values file that a target's `#KEY` leads to, whatever image they hold.
+
+    Args:
+        document: The values file.
+        key: The key.
+
+    Returns:
+        The places that can hold an image or a part of one, each with the image's name as it stands
+        there or beside; empty where nothing says it. None where the key leads nowhere.
+    """
+    registry = global_registry(document.root)
+    try:
+        places = find_places(document, parse_key(key))
+    except PromoteError:
+        return []
+    found = [_slot_of(_image_place(place), Image(""), registry) for place in places]
+    return [slot for slot in found if slot]
+
+
 def _names(image: Image) -> set[str]:
     """The names of an image, old and new, written in full."""
     return {canonical_name(name) for name in (image.name, image.deployed_name)}

@@ -20,8 +20,8 @@ BRANCH_PLACEHOLDERS = ("app", "environment", "images")
 STAGING = ".next"
 
 _PREFIX = "gitops-promote"
-# The rules of git-check-ref-format(1) that a branch's name can break.
-_NO_BRANCH = re.compile(
+#: The rules of git-check-ref-format(1) that a branch's name can break.
+NO_BRANCH = re.compile(
     r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/]|[./]$|(?:^|/)\.|\.lock(?:/|$)|^@$|^refs/"
 )
 _MOST_CHARACTERS = 60
@@ -36,7 +36,7 @@ def is_branch(name: str) -> bool:
     Returns:
         True where it does.
     """
-    return bool(name) and _NO_BRANCH.search(name) is None
+    return bool(name) and NO_BRANCH.search(name) is None
 
 
 def branch_name(template: str, request: Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.markdown import code, code_element, escape, fenced, link, prose
@@ -13,8 +13,9 @@ from gitops_promote.core.placeholders import common_version, names
 if TYPE_CHECKING:
     from gitops_promote.core.change import Change
     from gitops_promote.core.images import Reference
+    from gitops_promote.core.order import Build
     from gitops_promote.core.plan import Plan
-    from gitops_promote.core.request import Request
+    from gitops_promote.core.request import Request, Undone
     from gitops_promote.core.review.gates import Gate
     from gitops_promote.core.review.history import History, SourceCommit
     from gitops_promote.core.review.rendered import ObjectChange, Rendered
@@ -38,7 +39,9 @@ class Facts:
     """What a pull request has to tell.
 
     `repository` is the config repository, as `owner/name` where it is on GitHub, below
-    `server_url`; `base` is the branch that the pull request goes to.
+    `server_url`; `base` is the branch that the pull request goes to. `history` goes from the
+    version that runs to the one that is promoted; for a rollback, which takes its commits away, it
+    is the other way round.
     """
 
     request: Request
@@ -89,7 +92,7 @@ def changed(plan: Plan) -> list[Change]:
 
 
 def sentence(facts: Facts) -> str:
-    """Say in one sentence what is promoted, and where.
+    """Say in one sentence what is promoted, or rolled back, and where.
 
     Args:
         facts: What there is to tell.
@@ -103,11 +106,13 @@ def sentence(facts: Facts) -> str:
     where = _listed(facts.request.environments, _bold)
     old = _common(change.old for change in changes)
     new = _common(change.new for change in changes)
-    text = f"Promotes {what or 'images'}"
+    text = f"{'Rolls back' if facts.request.undone else 'Promotes'} {what or 'images'}"
     text += f" from {old}" if old and new else ""
     text += f" to {_strong(new)}" if new else ""
-    text += f" in {where}." if where else "."
-    return f"{text} {_verdict(facts.rendered)}".rstrip()
+    text += f" in {where}" if where else ""
+    copied_from = facts.request.copied_from
+    text += f", as it runs in {_bold(cut(copied_from, _LONGEST_NAME))}" if copied_from else ""
+    return f"{text}. {_verdict(facts.rendered)}".rstrip()
 
 
 def _verdict(rendered: Sequence[Rendered]) -> str:
@@ -179,7 +184,7 @@ def _file(facts: Facts, change: Change) -> str:
     parts = change.path.split("/")
     short = "/".join(["…", *parts[-2:]] if len(parts) > 3 else parts)
     shown = code(cut(f"{short}:{change.line}", _LONGEST_CELL))
-    if not facts.server_url or not re.fullmatch(r"[\w.-]+/[\w.-]+", facts.repository, re.ASCII):
+    if not facts.server_url or not _is_repository(facts.repository):
         return shown
     if len(change.path) > _LONGEST_PATH:
         return shown
@@ -190,12 +195,14 @@ def _file(facts: Facts, change: Change) -> str:
 
 def _warnings(facts: Facts, room: int) -> str:
     texts = []
+    if reason := facts.request.override:
+        texts.append(f"**Order skipped:** {prose(cut(reason, _LONGEST_WARNING))}")
     others = [o for one in facts.rendered for o in one.objects if not o.only_image]
     if others:
         listed = _listed(list(dict.fromkeys(map(_label, others))), code)
         texts.append(f"**More than images changes in the cluster:** {listed}.")
     history = facts.history
-    if history and history.behind:
+    if history and history.behind and not facts.request.undone:
         count = _count(history.behind, "commit")
         repository = code(cut(history.repository, _LONGEST_CELL))
         texts.append(f"**This goes back:** it takes {count} of {repository} away.")
@@ -219,10 +226,13 @@ def _warnings(facts: Facts, room: int) -> str:
 
 
 def _source(facts: Facts, room: int) -> str:
-    source, history = facts.request.source, facts.history
-    by = started_by(source)
+    request, history = facts.request, facts.history
+    tops = [_undone(facts)] if request.undone else []
+    by = started_by(request.source)
     if history is None:
-        return " ".join(text for text in (_built_from(source), by) if text)
+        built = "" if tops else _built_from(_trusted(facts, request.built_from))
+        return "\n\n".join([*tops, " ".join(text for text in (built, by) if text)]).rstrip()
+    repository = _repository_link(history.server_url, history.repository)
     compare = link(code(f"{history.old[:7]}...{history.new[:7]}"), history.compare_url)
     total = max(history.total, len(history.commits))
     what = _count(total, "commit") if total else ""
@@ -231,9 +241,12 @@ def _source(facts: Facts, room: int) -> str:
             "the same commit, built again",
             link(code(history.new[:7]), f"{_repository_url(history)}/commit/{history.new}"),
         )
+    if tops:
+        compare += f" of {repository}"
+    else:
+        tops = [f"#### What is new in {repository}"]
     parts = [text for text in (compare, what, by[:1].lower() + by[1:-1]) if text]
-    repository = _repository_link(history.server_url, history.repository)
-    top = f"#### What is new in {repository}\n\n{' · '.join(parts)}"
+    top = "\n\n".join([*tops, " · ".join(parts)])
     commits = history.commits[:_MOST_COMMITS]
     lines = [_commit(history, commit) for commit in commits]
 
@@ -244,6 +257,43 @@ def _source(facts: Facts, room: int) -> str:
         return "\n".join([top, "", *listed]).rstrip()
 
     return _most(len(lines), write, room)
+
+
+def _undone(facts: Facts) -> str:
+    """What a rollback takes back; there is always room for it."""
+    undone = facts.request.undone
+    lines = [_undone_item(facts, one) for one in undone[:_MOST_NAMES]]
+    more = len(undone) - len(lines)
+    lines += [f"- and {more} more, all in the commit"] if more > 0 else []
+    return "\n".join(["#### What is undone", "", *lines])
+
+
+def _undone_item(facts: Facts, undone: Undone) -> str:
+    source = _trusted(facts, undone.build.source)
+    text = f"- {_version(undone.build)} of {code(cut(undone.image, _LONGEST_CELL))}"
+    if source.commit:
+        # Without a page, the address would be the bare hash.
+        page = source.commit_url if source.server_url else ""
+        text += f", built from {link(code(source.commit[:7]), page)}"
+    run = _run(source)
+    return text + (f" in {run}" if run else "")
+
+
+def _version(build: Build) -> str:
+    tag, _, digest = build.version.partition("@")
+    shown = _short_digest(tag) if ":" in tag else tag or _short_digest(digest)
+    return code(cut(shown, _LONGEST_CELL)) if shown else "(no version)"
+
+
+def _trusted(facts: Facts, source: Source) -> Source:
+    """What a commit's message tells of a source, its links kept to where ours lead too."""
+    known = (facts.server_url, facts.request.source.server_url)
+    is_known = source.server_url in known and _is_repository(source.repository)
+    return source if is_known else replace(source, server_url="", repository="")
+
+
+def _is_repository(name: str) -> bool:
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII) is not None
 
 
 def _built_from(source: Source) -> str:
@@ -353,16 +403,44 @@ def _diff(facts: Facts, room: int) -> str:
 
 
 def _rollback(facts: Facts, room: int) -> str:
+    if facts.request.undone:
+        return _forward(facts)
     text = "#### Roll back\n\n**Revert** this pull request after its merge"
     short = f"{text}, or `git revert` its commit."
-    again = _old_input(facts)
-    if not again:
+    inputs, how = _old_input(facts), "promote the old version with"
+    if not inputs:
         return short
+    if facts.request.environments:
+        # Without them, nobody tells what ran there before.
+        inputs = "\n".join(["rollback: true", *_where(facts)])
+        how = "run `gitops-promote rollback`, as a step with"
     full = (
-        f"{text} (or `git revert` its commit), or promote the old version with these inputs:\n\n"
-        f"{fenced(again, 'yaml')}"
+        f"{text} (or `git revert` its commit), or {how} these inputs:\n\n{fenced(inputs, 'yaml')}"
     )
     return full if size(full) <= room else short
+
+
+def _forward(facts: Facts) -> str:
+    versions = list(dict.fromkeys(_version(undone.build) for undone in facts.request.undone))
+    shown = ", ".join(versions[:_MOST_NAMES])
+    more = len(versions) - _MOST_NAMES
+    shown += f" and {more} more" if more > 0 else ""
+    return (
+        f"#### Go forward again\n\nPromote a version that is newer than {shown}. What isn't known "
+        "to be newer changes nothing, so that no late run undoes this; the same version comes "
+        "back only with `allow-downgrade: true`."
+    )
+
+
+def _where(facts: Facts) -> list[str]:
+    """The inputs that say for which app, and where."""
+    environments = facts.request.environments
+    lines = [f"app: {facts.request.app}"] if facts.request.app else []
+    if len(environments) == 1:
+        lines.append(f"environment: {environments[0]}")
+    elif environments:
+        lines += ["environment: |", *(f"  {name}" for name in environments)]
+    return lines
 
 
 def _old_input(facts: Facts) -> str:
@@ -375,13 +453,7 @@ def _old_input(facts: Facts) -> str:
     if not old:
         return ""
     items = [_item(image, reference) for image, reference in old.items()]
-    environments = facts.request.environments
-    lines = [f"app: {facts.request.app}"] if facts.request.app else []
-    if len(environments) == 1:
-        lines.append(f"environment: {environments[0]}")
-    elif environments:
-        lines += ["environment: |", *(f"  {name}" for name in environments)]
-    return "\n".join([*lines, "images: |", *(f"  {item}" for item in items)])
+    return "\n".join([*_where(facts), "images: |", *(f"  {item}" for item in items)])
 
 
 def _item(image: str, reference: Reference) -> str:

@@ -98,9 +98,7 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
         UsageError: A template has a placeholder that is none of ours, or has a section within a
             block of code or a comment, or is too long.
     """
-    known = values(
-        changed(facts.plan), facts.request.environments, facts.request.app, facts.request.source
-    )
+    known = values(facts.request, changed(facts.plan))
     known = {name: cut(value, _LONGEST_VALUE) for name, value in known.items()}
     if not body:
         text = _fitting(facts, _arranged(facts, footer()))

@@ -92,7 +92,9 @@ def quotes_of(node: Node | None) -> str:
 
 
 def _is_typed(value: str) -> bool:
-    return bool(_NOT_A_STRING.fullmatch(value) or _NOT_A_STRING.fullmatch(value.replace("_", "")))
+    if _NOT_A_STRING.fullmatch(value):
+        return True
+    return "_" in value and _NOT_A_STRING.fullmatch(value.replace("_", "")) is not None
 
 
 def _is_plain(character: str) -> bool:

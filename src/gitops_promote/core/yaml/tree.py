@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.yaml.layout import LINE_BREAK, line_of
+from gitops_promote.core.yaml.layout import LINE_BREAK, column_of, line_of
 
 # What may stand between a node's properties (`&anchor`, `!tag`) and its content.
 _PROPERTY = re.compile(r"!<[^>\s]*>|[!&][^\s,\[\]{}]*")
@@ -44,10 +44,14 @@ class Scalar(Node):
 
 @dataclass(slots=True, eq=False)
 class Mapping(Node):
-    """A mapping: its pairs in order, duplicates included."""
+    """A mapping: its pairs in order, duplicates included.
+
+    `ranked` is what `find_value` keeps here: by name, the pair that counts.
+    """
 
     flow: bool = False
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
+    ranked: dict[str, tuple[Node, Node]] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -132,8 +136,36 @@ def find_value(mapping: Mapping, key: str, *, fold: bool = False) -> Node | None
     Returns:
         The value, or None where neither the mapping nor one merged into it has the key.
     """
-    pair = _first_of(_pairs_by_rank(mapping), key, fold=fold)
-    return resolve(pair[1]) if pair else None
+    ranked = _first_of(_pairs_by_rank(mapping), key, fold=True) if fold else _ranked(mapping, key)
+    return resolve(ranked[1]) if ranked else None
+
+
+def layers(mapping: Mapping) -> Iterator[list[tuple[Node, Node]]]:
+    """The pairs of a mapping and of those merged into it, those first that win as YAML has it.
+
+    There the place of a merge key doesn't matter: a mapping's own keys win, and of several
+    mappings that are merged the earlier ones ("Merge Key Language-Independent Type").
+
+    Args:
+        mapping: Where to look.
+
+    Yields:
+        The pairs of one mapping. A merge key that names anything but mappings is among them.
+    """
+    stack, seen = [mapping], set[int]()
+    while stack:
+        top = stack.pop()
+        if id(top) in seen:
+            continue
+        seen.add(id(top))
+        own, merged = [], list[Mapping]()
+        for key, value in top.pairs:
+            found = _merged(value) if _is_merge_key(key) else []
+            merged += found
+            if not found:
+                own.append((key, value))
+        yield own
+        stack.extend(reversed(merged))
 
 
 def text_of(mapping: Mapping, key: str, *, fold: bool = False) -> str:
@@ -206,6 +238,17 @@ def _first_of(
     return best
 
 
+def _ranked(mapping: Mapping, key: str) -> tuple[Node, Node] | None:
+    """The pair of a key that wins; a values file is asked for many keys of each mapping."""
+    if mapping.ranked is None:
+        mapping.ranked = {}
+        for pair in _pairs_by_rank(mapping):
+            name = resolve(pair[0])
+            if isinstance(name, Scalar):
+                mapping.ranked.setdefault(name.value, pair)
+    return mapping.ranked.get(key)
+
+
 def _pairs_by_rank(mapping: Mapping) -> Iterator[tuple[Node, Node]]:
     """A mapping's own and merged pairs, those first that win."""
     stack: list[Mapping | tuple[Node, Node]] = [mapping]
@@ -245,17 +288,18 @@ def _broken(text: str, path: str, offset: int, problem: str | None) -> PromoteEr
     fix = "Correct it in the config repository first."
     if "{{" in text:
         fix = "It looks like a template; name the values file that it is rendered from instead."
-    return PromoteError(f"this is not valid YAML: {problem}.", fix, path=path, line=line)
+    column = column_of(text, offset) + 1
+    what = f"this is not valid YAML: {problem}."
+    return PromoteError(what, fix, path=path, line=line, column=column)
 
 
 def _compose(text: str) -> list[Node | None]:
-    from ruamel.yaml import YAML  # noqa: PLC0415  (start-up time)
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415  (start-up time)
 
     if not _libyaml():
         return _compose_slowly(text)
     try:
-        return _Composer(text).compose(YAML(typ="safe").parse(text))
+        return _Composer(text).compose(_events(text))
     except MarkedYAMLError as error:
         # libyaml refuses what go-yaml takes: a colon inside plain text in flow style.
         if error.problem != "found unexpected ':'":
@@ -263,6 +307,17 @@ def _compose(text: str) -> list[Node | None]:
         with suppress(YAMLError):
             return _compose_slowly(text)
         raise
+
+
+def _events(text: str) -> Iterator[_Event]:
+    """The events of libyaml's parser itself: `YAML` makes a class of its own for each text."""
+    from ruamel.yaml.cyaml import (  # type: ignore[attr-defined]  # noqa: PLC0415  (start-up time)
+        CParser,
+    )
+
+    parser = CParser(text)
+    while parser.check_event():
+        yield parser.get_event()
 
 
 def _compose_slowly(text: str) -> list[Node | None]:

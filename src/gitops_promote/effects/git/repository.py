@@ -1,6 +1,6 @@
 """The config repository, by the real git command: fetch, read, commit and push, with no work tree.
 
-Everything happens in a private bare repository of one commit's depth, so neither the caller's
+Everything happens in a private bare repository of the newest commits, so neither the caller's
 checkout nor their hooks, filters and line-ending settings have a part in it.
 """
 
@@ -14,25 +14,26 @@ from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.review.proposal import BranchCommit, Proposal
 from gitops_promote.effects.config_repository import Head, NewCommit, no_branch
 from gitops_promote.effects.git.errors import GitError
+from gitops_promote.effects.git.history import HistoryRepository
 from gitops_promote.effects.git.objects import Objects, parse_entries
-from gitops_promote.effects.git.private_repository import FOLDER, PrivateRepository
+from gitops_promote.effects.git.private_repository import FOLDER
 from gitops_promote.effects.git.remote import Credentials, resolve_url
 from gitops_promote.effects.tree import Entry, Tree, check_writable, differing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.inputs import Identity
 
 __all__ = ["Credentials", "GitRepository", "Head", "resolve_url"]
 
-#: So many commits of a pull request's branch: ours, the one that it is on, and merges of the base.
-_DEPTH = 10
+#: Of so many files the entries are asked for by name; else those of the whole tree are read.
+_MOST_NAMES = 64
 
 
 @final
-class GitRepository(PrivateRepository):
+class GitRepository(HistoryRepository):
     """A config repository, opened for the time of a `with` block.
 
     What is fetched, and the private key, live in a temporary folder that only this user can read
@@ -62,7 +63,7 @@ class GitRepository(PrivateRepository):
         self._close()
 
     def fetch(self, branch: str) -> Head:
-        """As `ConfigRepository.fetch` says; nothing of its history."""
+        """As `ConfigRepository.fetch` says; little of its history."""
         branch = branch or self._default_branch
         try:
             if (self._folder / FOLDER).exists():
@@ -179,8 +180,7 @@ class GitRepository(PrivateRepository):
             if branch not in self._branches():
                 return Proposal(branch)
             name = f"refs/heads/{branch}"
-            options = ["--quiet", "--no-tags", f"--depth={_DEPTH}"]
-            self._run("fetch", *options, "--", self._remote.url, f"+{name}:{name}")
+            self._fetch_into(name, name, self._depth)
             form = "--format=%H%x00%an%x00%P%x00%B"
             listing = self._run("rev-list", "--max-count=1", form, name, "--")
             ahead = self._run("rev-list", "--max-count=1", name, f"^{base.commit}", "--")
@@ -204,12 +204,22 @@ class GitRepository(PrivateRepository):
         trees = (f"{commit}^{{tree}}" for commit in (branch.commit, since))
         if not all(map(self._objects.find, trees)):
             name = f"refs/heads/{branch.branch}"
-            options = ["--quiet", "--no-tags", f"--depth={_DEPTH}"]
             try:
-                self._run("fetch", *options, "--", self._remote.url, f"+{name}:{name}")
+                self._fetch_into(name, name, self._depth)
             except GitError as failure:
                 raise self._explain(failure, branch.branch) from None
         return differing(self._tree(since), self._tree(branch.commit))
+
+    def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
+        """As `ConfigRepository.read` says."""
+        if not self._has(commit):
+            self._fetch_commit(commit)
+        entries = self._entries(commit, paths)
+        return {
+            path: self._objects.read(entry.object)
+            for path, entry in entries.items()
+            if entry.kind == "file"
+        }
 
     def signer(self, committer: Identity) -> Identity:
         """As `ConfigRepository.signer` says: whom git names."""
@@ -247,15 +257,13 @@ class GitRepository(PrivateRepository):
 
     def _clone(self, branch: str) -> None:
         # One command makes the repository, finds the default branch and takes its commit.
-        options = ["--quiet", "--bare", "--no-local", "--depth=1", "--single-branch", "--no-tags"]
-        options += ["--template=", *([f"--branch={branch}"] if branch else [])]
+        options = ["--quiet", "--bare", "--no-local", f"--depth={self._depth}", "--single-branch"]
+        options += ["--no-tags", "--template=", *([f"--branch={branch}"] if branch else [])]
         self._run("clone", *options, "--", self._remote.url, FOLDER, inside=False)
 
     def _fetch_again(self, branch: str) -> None:
         name = f"refs/heads/{branch}"
-        self._run(
-            "fetch", "--quiet", "--depth=1", "--no-tags", "--", self._remote.url, f"+{name}:{name}"
-        )
+        self._fetch_into(name, name, self._depth)
 
     def _remote_head(self) -> str:
         head = (self._folder / FOLDER / "HEAD").read_text(encoding="utf-8").strip()
@@ -291,6 +299,27 @@ class GitRepository(PrivateRepository):
                 raise self._explain(failure, "") from None
             self._trees[commit] = dict(parse_entries(listing))
         return self._trees[commit]
+
+    def _entries(self, commit: str, paths: Collection[str]) -> dict[str, Entry]:
+        """What a commit has at some paths."""
+        if commit in self._trees or len(paths) > _MOST_NAMES:
+            tree = self._tree(commit)
+            return {path: tree[path] for path in paths if path in tree}
+        # git would look at the whole tree for no path, and refuse one that leads out of it.
+        names = [f":(literal){path}" for path in paths if {"", ".."}.isdisjoint(path.split("/"))]
+        if not names:
+            return {}
+        try:
+            listing = self._run("ls-tree", "-z", commit, "--", *names)
+        except GitError as failure:
+            raise self._explain(failure, "") from None
+        return {path: entry for path, entry in parse_entries(listing) if path in paths}
+
+    def _fetch_commit(self, commit: str) -> None:
+        try:
+            self._fetch_into(commit, "refs/read", 1)
+        except GitError as failure:
+            raise self._explain(failure, "") from None
 
 
 def _data(content: bytes) -> bytes:

@@ -20,15 +20,16 @@ from gitops_promote.effects.github.objects import (
     refuse_other_bytes,
     tree_with,
 )
+from gitops_promote.effects.github.past import Line
 from gitops_promote.effects.retry import retry
 from gitops_promote.effects.tree import Tree, check_writable, differing
 from gitops_promote.inputs import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from gitops_promote.core.snapshot import Snapshot
-    from gitops_promote.effects.config_repository import NewCommit
+    from gitops_promote.effects.config_repository import NewCommit, Past
     from gitops_promote.effects.github.client import GitHub
     from gitops_promote.effects.tree import Entry
 
@@ -220,6 +221,21 @@ class ApiRepository:
     def differences(self, branch: Head, since: str) -> frozenset[str]:
         """As `ConfigRepository.differences` says."""
         return differing(self._tree(since), self._tree(branch.commit))
+
+    def log(self, head: Head, path: str) -> Iterator[Past]:
+        """As `ConfigRepository.log` says; one request where the last few commits have it.
+
+        A time is no earlier than those of the `BELOW` commits that are below on the branch.
+        """
+        return Line(self._github, self.name, head, path).past()
+
+    def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
+        """As `ConfigRepository.read` says; some dozens of files a request.
+
+        Raises:
+            UnsuitedError: A path is no UTF-8, or a file is too large for the API.
+        """
+        return self._contents.read_at(commit, paths)
 
     def signer(self, committer: Identity) -> Identity:  # noqa: ARG002  (GitHub takes none)
         """As `ConfigRepository.signer` says: the token's owner.

@@ -18,7 +18,7 @@ from gitops_promote.effects.github.errors import one_line
 from gitops_promote.effects.tree import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gitops_promote.effects.github.client import GitHub
 
@@ -200,6 +200,33 @@ class Contents:
             self._files[name] = self._read_bytes(name)
         return self._files[name]
 
+    def read_at(self, commit: str, paths: Collection[str]) -> dict[str, bytes]:
+        """Read files of a commit without its tree: `MOST_FILES` of them in a request.
+
+        Args:
+            commit: The commit's id.
+            paths: The files.
+
+        Returns:
+            The content of those that are regular files.
+
+        Raises:
+            UnsuitedError: A path is no UTF-8, or a file is too large for the API.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused, or there is no such commit.
+        """
+        for path in paths:
+            refuse_other_bytes(path)
+        # What leads nowhere in a tree is not asked for: an empty part may mean the root.
+        wanted = [path for path in paths if {"", ".", ".."}.isdisjoint(path.split("/"))]
+        content: dict[str, bytes] = {}
+        for start in range(0, len(wanted), MOST_FILES):
+            some = wanted[start : start + MOST_FILES]
+            entries = self._read_entries(commit, some)
+            files = {path: one.object for path, one in entries.items() if one.kind == "file"}
+            content |= {path: self.read(name, files.values()) for path, name in files.items()}
+        return content
+
     def has(self, name: str) -> bool:
         """Whether a file is here already.
 
@@ -240,12 +267,41 @@ class Contents:
         variables |= {"owner": owner, "name": repository}
         data = self._github.graphql(document, variables, self._doing, needs="contents=read")
         for n, name in enumerate(names):
-            blob = (data.get("repository") or {}).get(f"b{n}") or {}
-            content = str(blob.get("text") or "").encode("utf-8", "surrogatepass")
-            if hash_object("blob", content, len(name)) == name:
-                self._files[name] = content
-            else:
-                self._odd.add(name)
+            self._take_text(name, (data.get("repository") or {}).get(f"b{n}"))
+
+    def _take_text(self, name: str, blob: Mapping[str, Any] | None) -> None:
+        content = str((blob or {}).get("text") or "").encode("utf-8", "surrogatepass")
+        if hash_object("blob", content, len(name)) == name:
+            self._files[name] = content
+        else:
+            self._odd.add(name)
+
+    def _read_entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
+        """What a commit has at some paths; the text of files comes along."""
+        owner, _, repository = self._name.partition("/")
+        declared = "".join(f", $p{n}: String!" for n in range(len(paths)))
+        fields = "".join(f" f{n}: file(path: $p{n}) {{ ...file }}" for n in range(len(paths)))
+        document = (
+            f"query($owner: String!, $name: String!, $commit: GitObjectID!{declared}) "
+            "{ repository(owner: $owner, name: $name) { object(oid: $commit) "
+            f"{{ ... on Commit {{{fields} }} }} }} }} "
+            "fragment file on TreeEntry { mode oid size object { ... on Blob { text } } }"
+        )
+        variables = {f"p{n}": path for n, path in enumerate(paths)}
+        variables |= {"owner": owner, "name": repository, "commit": commit}
+        data = self._github.graphql(document, variables, self._doing, needs="contents=read")
+        found = (data.get("repository") or {}).get("object")
+        if found is None:
+            raise PromoteError(f"{self._name} has no commit {commit[:12]}.", "Run the job again.")
+        entries = {}
+        with self._github.reading(self._doing):
+            for n, path in enumerate(paths):
+                if one := found[f"f{n}"]:
+                    entry = Entry(f"{one['mode']:06o}", object_id(one["oid"]))
+                    entries[path] = entry
+                    self._sizes[entry.object] = int(one["size"])
+                    self._take_text(entry.object, one["object"])
+        return entries
 
     def _read_bytes(self, name: str) -> bytes:
         if self._sizes.get(name, 0) > _LONGEST_BLOB:

@@ -17,7 +17,6 @@ from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.promoted import (
     Promoted,
     began_before,
-    goes_back,
     is_older,
     read_promotion,
 )
@@ -39,11 +38,13 @@ from gitops_promote.effects.rendering import render
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gitops_promote.call import Call
+    from gitops_promote.core.order import Ancestry
     from gitops_promote.core.review.history import History
     from gitops_promote.core.review.proposal import BranchCommit, Proposal, PullRequest
+    from gitops_promote.core.source import Source
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.github.pull_requests import PullRequests
+    from gitops_promote.promotion.settled import Settled
 
 _MOST_NAMES = 5
 
@@ -66,22 +67,26 @@ class Reviewing:
     that we speak: then there is the branch alone.
     """
 
-    call: Call
     repository: ConfigRepository
     find: Callable[[str, Head], Proposal]
     pull_requests: PullRequests | None
-    history: Callable[[Request, str], History | None]
+    history: Callable[[Source, str, str], History | None]
+    ancestry: Ancestry
     # What was done in tries that failed later on, so that it is told in the end.
     operation: str = "none"
     warnings: dict[str, None] = field(default_factory=dict)
     # The texts with their summaries, as to render may take its time, and the last one's summary.
     texts: dict[tuple[str, Request], tuple[PullRequestText, str]] = field(default_factory=dict)
     summary: str = ""
+    settled: Settled = field(init=False)
     # By what the branch held, the files that our commit on it changes.
     made: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def attempt(self) -> Reviewed:
+    def attempt(self, settled: Settled) -> Reviewed:
         """Look at what stands there and do what is missing.
+
+        Args:
+            settled: What the call is to do on the base as it is now.
 
         Returns:
             How it ended.
@@ -91,17 +96,35 @@ class Reviewing:
             RetryableError: The network or a server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        call = self.call
-        branch = branch_name(call.inputs.pull_request.branch, call.request)
-        base = self.repository.fetch(call.inputs.config_ref)
+        self.settled, base, plan = settled, settled.base, settled.plan
+        branch = branch_name(settled.pull_request.branch, settled.request)
         if branch == base.branch:
             raise PromoteError(
                 f"The pull request's branch and its base are both `{branch}`.",
                 "Give another name in `branch`, or another base in `config-ref`.",
             )
-        plan = _warned(make_plan(self.repository.snapshot(base.commit), call.request))
         proposal = self.find(branch, base)
         self._check_is_for(base, proposal)
+        if settled.stale:
+            return self._done(base, plan, proposal, reason=settled.stale)
+        if left := self._left_alone(base, plan, proposal):
+            return left
+        if not plan.files:
+            return self._clear(base, plan, proposal)
+        self._check_loses_nothing(base, plan, proposal)
+        if self._has_all(plan, proposal):
+            return self._publish(base, plan, proposal, proposal.commit)
+        head = Head(branch, proposal.commit)
+        self._text(base, plan, settled.request)  # before anything is written: it may be refused
+        message = seal(plan.message, branch, base.commit, plan.files)
+        new = settled.new_commit(replace(plan, message=message))
+        commit = self.repository.reset(head, base, new)
+        if not self.pull_requests and self.operation == "none":
+            self.operation = "updated" if proposal.commit else "created"
+        return self._publish(base, plan, proposal, commit)
+
+    def _left_alone(self, base: Head, plan: Plan, proposal: Proposal) -> Reviewed | None:
+        """End with what stands there where it isn't this call's to replace."""
         # What was merged or closed is kept by its pull request, whatever becomes of the branch.
         is_left = proposal.is_over and self._is_known(proposal)
         if proposal.strangers and not is_left:
@@ -111,18 +134,7 @@ class Reviewing:
             return self._give_way(base, plan, proposal, kept)
         if not is_left and (files := self._foreign_files(proposal)):
             return self._leave_changed(files, base, plan, proposal)
-        if not plan.files:
-            return self._clear(base, plan, proposal)
-        self._check_loses_nothing(base, plan, proposal)
-        if self._has_all(plan, proposal):
-            return self._publish(base, plan, proposal, proposal.commit)
-        head = Head(branch, proposal.commit)
-        self._text(base, plan, call.request)  # before anything is written, as it may be refused
-        message = seal(plan.message, branch, base.commit, plan.files)
-        commit = self.repository.reset(head, base, call.new_commit(replace(plan, message=message)))
-        if not self.pull_requests and self.operation == "none":
-            self.operation = "updated" if proposal.commit else "created"
-        return self._publish(base, plan, proposal, commit)
+        return None
 
     def _check_is_for(self, base: Head, proposal: Proposal) -> None:
         """Refuse to take what is meant for another branch, or is another branch itself."""
@@ -141,7 +153,7 @@ class Reviewing:
 
     def _is_known(self, proposal: Proposal) -> bool:
         """Whether a branch without a pull request was made for one of ours."""
-        return proposal.is_ours or proposal.branch == branch_name("", self.call.request)
+        return proposal.is_ours or proposal.branch == branch_name("", self.settled.request)
 
     def _leave_to(
         self, strangers: Sequence[BranchCommit], base: Head, plan: Plan, proposal: Proposal
@@ -170,7 +182,7 @@ class Reviewing:
     def _give_way(self, base: Head, plan: Plan, proposal: Proposal, reason: str) -> Reviewed:
         """End with what stands there as it is: nothing that the plan says will happen."""
         self.operation = "none"
-        promoted, asked = proposal.promoted, self.call.request.images
+        promoted, asked = proposal.promoted, self.settled.request.images
         taken = promoted.take_over(asked, plan.changes) if promoted else asked
         stands = tuple(
             there if there.target.version else image
@@ -186,7 +198,7 @@ class Reviewing:
             pull = proposal.pull_request
             stays = f" {_named(proposal)} stays open: it promotes something else." if pull else ""
             return self._done(base, plan, proposal, reason=f"{plan.reason}{stays}")
-        pull, deletes = proposal.pull_request, self.call.inputs.pull_request.delete_branch
+        pull, deletes = proposal.pull_request, self.settled.pull_request.delete_branch
         if pull and self.pull_requests:
             self._check_holds(self.pull_requests, proposal.branch, proposal.commit, pull)
             self.pull_requests.comment(pull, closing_comment(plan.reason))
@@ -206,11 +218,12 @@ class Reviewing:
         if promoted is None:
             # What a killed run of ours began; a branch of somebody isn't called like that.
             return not proposal.commits and self._is_known(proposal)
-        there = Promoted.of(plan.changes, self.call.request.source)
+        there = Promoted.of(plan.changes, self.settled.request)
         if promoted.versions.items() <= there.versions.items():
             return True
         # One that began later goes back on purpose.
-        return is_older(promoted, there) and not began_before(there, promoted)
+        older = is_older(promoted, there, self.ancestry)
+        return older and not began_before(there, promoted)
 
     def _reason_to_keep(self, plan: Plan, proposal: Proposal) -> str:
         """Why what stands there is not to be replaced; empty where it is."""
@@ -218,8 +231,15 @@ class Reviewing:
         if promoted is None or proposal.is_over or proposal.commit == "":
             return ""
         mine = read_promotion(plan.message)
-        if mine is None or not is_older(mine, promoted):
+        if mine is None or self.settled.call.inputs.allow_downgrade:
             return ""
+        if not is_older(mine, promoted, self.ancestry):
+            return ""
+        if promoted.undone:
+            return (
+                f"{_named(proposal)} goes back to {promoted.version}, and {mine.version} is not "
+                "known to be newer than what that takes back."
+            )
         close = "Close it" if proposal.pull_request else "Delete it"
         return (
             f"{_named(proposal)} already promotes {promoted.version}, which is newer than "
@@ -231,7 +251,7 @@ class Reviewing:
         promoted = proposal.promoted
         if proposal.is_over or promoted is None or not proposal.commits:
             return
-        there = Promoted.of(plan.changes, self.call.request.source)
+        there = Promoted.of(plan.changes, self.settled.request)
         places = {change.path for change in plan.changes}
         snapshot = self.repository.snapshot(base.commit)
         # What the base has no longer is nothing to lose.
@@ -279,7 +299,7 @@ class Reviewing:
             return False
         if not plan.files.keys() <= self._made(proposal):
             return False
-        there = self._planned(proposal.commit, self.call.request)
+        there = self._planned(proposal.commit, self.settled.request)
         if there is None or there.files:
             return False
         wanted = {(change.path, change.key) for change in plan.changes if change.old != change.new}
@@ -312,14 +332,14 @@ class Reviewing:
         text: PullRequestText | None = None
         if self.pull_requests is None:
             self._warn(self._unused())
-            text = self._text(base, plan, self.call.request)
+            text = self._text(base, plan, self.settled.request)
             return self._done(base, plan, proposal, commit, text=text)
         if pull is None or marked(pull.body)[:2] != (commit, self._wanted):
-            text = self._text(base, plan, self.call.request)
+            text = self._text(base, plan, self.settled.request)
             if pull:
                 self._announce(self.pull_requests, pull, plan)
             pull = self._write(self.pull_requests, base, proposal, commit, text, plan)
-        if refused := self.pull_requests.merge_itself(pull, commit, self.call.inputs.pull_request):
+        if refused := self.pull_requests.merge_itself(pull, commit, self.settled.pull_request):
             self._check_holds(self.pull_requests, proposal.branch, commit, pull)
             self._warn(refused)
         return self._done(base, plan, replace(proposal, pull_request=pull), commit, text=text)
@@ -333,7 +353,7 @@ class Reviewing:
         text: PullRequestText,
         plan: Plan,
     ) -> PullRequest:
-        wanted = self.call.inputs.pull_request
+        wanted = self.settled.pull_request
         promoted = read_promotion(plan.message)
         version = promoted.version if promoted else ""
         pull = proposal.pull_request
@@ -357,7 +377,7 @@ class Reviewing:
         if old in ("", "-", new):
             return
         try:
-            pull_requests.comment(pull, supersede_comment(old, new, self.call.request.source))
+            pull_requests.comment(pull, supersede_comment(old, new, self.settled.request.source))
         except RetryableError:
             raise
         except PromoteError as error:  # the title and the body say it, too
@@ -373,7 +393,7 @@ class Reviewing:
     ) -> PullRequest:
         # Before, as it may be done though the answer is lost.
         before, self.operation = self.operation, "created"
-        draft = self.call.inputs.pull_request.draft
+        draft = self.settled.pull_request.draft
         try:
             return pull_requests.open(proposal.branch, base.branch, text, draft=draft)
         except RetryableError as error:
@@ -390,7 +410,9 @@ class Reviewing:
         self, pull_requests: PullRequests, branch: str, commit: str, pull: PullRequest
     ) -> None:
         if not pull_requests.holds(branch, commit, pull):
-            raise MovedHeadError(f"Branch {branch} of {self.call.repository} moved meanwhile.")
+            raise MovedHeadError(
+                f"Branch {branch} of {self.settled.call.repository} moved meanwhile."
+            )
 
     def _repair(self, base: Head, plan: Plan, proposal: Proposal) -> None:
         """Give a newer promotion its text back, where a late one of ours took its place."""
@@ -402,8 +424,15 @@ class Reviewing:
         # Of ours, and perhaps of a run that was killed. Any other is the newer one's to write.
         if commit == proposal.commit or told != mine.version:
             return
-        images = promoted.take_over(self.call.request.images, plan.changes)
-        request = replace(self.call.request, images=images, source=promoted.source)
+        images = promoted.take_over(self.settled.request.images, plan.changes)
+        request = replace(
+            self.settled.request,
+            images=images,
+            origin=promoted.source,
+            undone=promoted.undone,
+            copied_from=promoted.copied_from,
+            override=promoted.override,
+        )
         if newer := self._planned(base.commit, request):
             text = self._text(base, newer, request)
             self._write(self.pull_requests, base, proposal, proposal.commit, text, newer)
@@ -416,16 +445,19 @@ class Reviewing:
         return text
 
     def _compose(self, base: Head, plan: Plan, request: Request) -> tuple[PullRequestText, str]:
-        wanted = self.call.inputs.pull_request
-        rendered = render(self.repository.snapshot(base.commit), plan, self.call.environ)
-        old = next((change.old.version for change in plan.changes if change.old != change.new), "")
+        wanted = self.settled.pull_request
+        rendered = render(self.repository.snapshot(base.commit), plan, self.settled.call.environ)
+        changes = [change for change in plan.changes if change.old != change.new]
+        source, old = request.built_from, changes[0].old.version if changes else ""
+        if request.undone:
+            source, old = request.undone[0].build.source, changes[0].new.version
         facts = Facts(
             request=request,
             plan=plan,
-            repository=self.call.repository,
+            repository=self.settled.call.repository,
             base=base.branch,
-            server_url=self.call.server,
-            history=self.history(request, old),
+            server_url=self.settled.call.server,
+            history=self.history(source, old, request.app),
             gates=wanted.gates,
             rendered=rendered,
         )
@@ -434,12 +466,12 @@ class Reviewing:
     @property
     def _wanted(self) -> str:
         """A word that is another one when the inputs ask for another text, or for other people."""
-        wanted = replace(self.call.inputs.pull_request, delete_branch=True, auto_merge="")
+        wanted = replace(self.settled.pull_request, delete_branch=True, auto_merge="")
         return sha256(repr(wanted).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
     def _unused(self) -> list[str]:
         """What is asked for in vain where a host has no pull requests for us."""
-        wanted = self.call.inputs.pull_request
+        wanted = self.settled.pull_request
         given = {
             "labels": wanted.labels,
             "assignees": wanted.assignees,
@@ -483,11 +515,6 @@ class Reviewing:
         )
         written = commit if self.operation in ("created", "updated") else ""
         return Reviewed(base, plan, review, written)
-
-
-def _warned(plan: Plan) -> Plan:
-    back = goes_back(plan.changes)
-    return replace(plan, warnings=(*plan.warnings, back)) if back else plan
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gitops_promote.call import Call
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
-from gitops_promote.core.images import Image
-from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.report import Outcome, Review
-from gitops_promote.core.request import Request
 from gitops_promote.core.source import Source
-from gitops_promote.core.tags.mutable import refuse_mutable
-from gitops_promote.core.targets import parse_target
+from gitops_promote.effects.ancestry import SourceAncestry
 from gitops_promote.effects.ci import GITHUB, identities, read_source
 from gitops_promote.effects.config_repository import ConfigRepository, Head, UnsuitedError
 from gitops_promote.effects.console import Console
@@ -23,12 +19,16 @@ from gitops_promote.effects.git.repository import Credentials, GitRepository, re
 from gitops_promote.effects.github.place import Place, find_api
 from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX, Identity, Inputs
+from gitops_promote.promotion.call import Call
+from gitops_promote.promotion.settle import Settling
 
 if TYPE_CHECKING:
     from gitops_promote.core.review.history import History
     from gitops_promote.core.review.proposal import Proposal
     from gitops_promote.effects.github.client import GitHub
     from gitops_promote.effects.github.pull_requests import PullRequests
+    from gitops_promote.promotion.review import Reviewing
+    from gitops_promote.promotion.settled import Settled
 
 #: Stands for the author of a commit that isn't made, or not by git.
 _NOBODY = Identity("", "")
@@ -52,12 +52,11 @@ def promote(inputs: Inputs, environ: Mapping[str, str], console: Console) -> Out
         console.warn(text)
     source = read_source(environ, inputs.tags.version_app)
     author, committer = _identities(inputs, source, environ)
-    images, built_by = _images(inputs, source, environ, console)
     server = source.server_url or environ.get("GITHUB_SERVER_URL", GITHUB)
     url = resolve_url(inputs.config_repository, server, source.repository, ssh=bool(inputs.ssh_key))
     call = Call(
         inputs=inputs,
-        request=_request(inputs, images, built_by, committer),
+        source=source,
         author=author,
         committer=committer,
         environ=environ,
@@ -75,8 +74,9 @@ class _Promotion:
         self.call = call
         self.url = url
         self.credentials = _credentials(call.inputs, call.environ, call.server)
-        self.place = self._find_place()
-        self.histories: dict[tuple[str, str], History | None] = {}
+        self.place = find_api(url, call.environ)
+        self.ancestry = SourceAncestry(call.environ, self._open_api)
+        self.histories: dict[tuple[Source, str], History | None] = {}
 
     def run(self) -> Outcome:
         """Deliver; through the API where that is asked for and will do."""
@@ -86,12 +86,6 @@ class _Promotion:
             except UnsuitedError as error:
                 self.call.console.note(f"{error.what} So git makes the commit.")
         return self._run_by_git()
-
-    def _find_place(self) -> Place | None:
-        inputs = self.call.inputs
-        if inputs.promotion_mode != "pull-request" and inputs.commit_via == "git":
-            return None
-        return find_api(self.url, self.call.environ)
 
     def _place_for_api(self) -> Place | None:
         """Where the API is, if it is to make the commit."""
@@ -123,22 +117,21 @@ class _Promotion:
         )
 
         with self._github(place) as github, ApiRepository(github, place.name) as repository:
-            pull_requests = self._pull_requests(github, place)
-            find = pull_requests.find if pull_requests else None
-            return self._deliver(repository, pull_requests, find)
+            return self._deliver(repository, lambda: _pull_requests(github, place))
 
     def _run_by_git(self) -> Outcome:
         call, place = self.call, self.place
         _check_known(call)
         with ExitStack() as stack:
-            pull_requests = None
-            if place and call.inputs.promotion_mode == "pull-request":
-                github = stack.enter_context(self._github(place))
-                pull_requests = self._pull_requests(github, place)
             repository = GitRepository(self.url, self.credentials, call.environ)
             stack.enter_context(repository)
-            find = pull_requests.find if pull_requests else repository.proposal
-            return self._deliver(repository, pull_requests, find)
+
+            def pull_requests() -> PullRequests | None:
+                if place is None:
+                    return None
+                return _pull_requests(stack.enter_context(self._github(place)), place)
+
+            return self._deliver(repository, pull_requests, repository.proposal)
 
     def _github(self, place: Place) -> GitHub:
         from gitops_promote.effects.github.client import GitHub  # noqa: PLC0415  (slow)
@@ -152,84 +145,90 @@ class _Promotion:
             )
         return GitHub(place.api_url, token, own_token=own)
 
-    def _pull_requests(self, github: GitHub, place: Place) -> PullRequests | None:
-        if self.call.inputs.promotion_mode != "pull-request":
-            return None
-        from gitops_promote.effects.github.pull_requests import (  # noqa: PLC0415  (slow)
-            PullRequests,
-        )
-
-        return PullRequests(github, place.name)
-
     def _deliver(
         self,
         repository: ConfigRepository,
-        pull_requests: PullRequests | None,
-        find: Callable[[str, Head], Proposal] | None,
+        open_pull_requests: Callable[[], PullRequests | None],
+        find_branch: Callable[[str, Head], Proposal] | None = None,
     ) -> Outcome:
-        call = retry(lambda: self.call.signed_for(repository), self._tell)
-        if find and call.inputs.promotion_mode == "pull-request":
-            return self._review(call, repository, pull_requests, find)
-        base, plan, commit = retry(lambda: _push(call, repository), self._tell)
-        return self._outcome(plan, base, commit)
+        """Settle and deliver, again where others were faster."""
+        settling = Settling(self.call, repository, self.ancestry)
+        reviewing: Reviewing | None = None
 
-    def _review(
+        def attempt() -> Outcome:
+            nonlocal reviewing
+            settled = settling.settle()
+            if settled.mode != "pull-request":
+                return self._outcome(settled, _push(settled, repository))
+            if reviewing is None:
+                reviewing = self._reviewing(repository, open_pull_requests(), find_branch)
+            return self._reviewed(settled, reviewing)
+
+        return retry(attempt, self._tell)
+
+    def _reviewing(
         self,
-        call: Call,
         repository: ConfigRepository,
         pull_requests: PullRequests | None,
-        find: Callable[[str, Head], Proposal],
-    ) -> Outcome:
-        from gitops_promote.pull_request import Reviewing  # noqa: PLC0415  (start-up time)
+        find_branch: Callable[[str, Head], Proposal] | None,
+    ) -> Reviewing:
+        from gitops_promote.promotion.review import Reviewing  # noqa: PLC0415  (start-up time)
 
-        reviewing = Reviewing(call, repository, find, pull_requests, self._history)
-        reviewed = retry(reviewing.attempt, self._tell)
-        return self._outcome(reviewed.plan, reviewed.base, reviewed.commit, reviewed.review)
+        find = pull_requests.find if pull_requests else find_branch
+        if find is None:
+            raise TypeError("where there are no pull requests, something must find branches")
+        return Reviewing(repository, find, pull_requests, self._history, self.ancestry)
+
+    def _reviewed(self, settled: Settled, reviewing: Reviewing) -> Outcome:
+        reviewed = reviewing.attempt(settled)
+        settled = replace(settled, plan=reviewed.plan)
+        return self._outcome(settled, reviewed.commit, reviewed.review)
 
     def _tell(self, error: RetryableError, pause: float) -> None:
         console = self.call.console
         text = f"{error.what} Trying again in {pause:.1f} s …"
         console.show_untrusted(console.paint(text, "dim"))
 
-    def _history(self, request: Request, old_version: str) -> History | None:
-        """What the promotion adds to the app, as far as anyone tells."""
-        source = request.source
-        key = source.commit, old_version
+    def _open_api(self, source: Source) -> GitHub | None:
+        """The API that has an app's repository."""
+        from gitops_promote.effects.github.history import open_api  # noqa: PLC0415  (slow)
+
+        place, call = self.place, self.call
+        token = self._token_for(place) if place else ""
+        return open_api(source, call.environ, call.server, place, token)
+
+    def _history(self, source: Source, old_version: str, app: str) -> History | None:
+        """What lies between a version and a commit, as far as anyone tells."""
+        key = source, old_version
         if key not in self.histories:
-            self.histories[key] = self._read_history(request, old_version)
+            self.histories[key] = self._read_history(source, old_version, app)
         return self.histories[key]
 
-    def _read_history(self, request: Request, old_version: str) -> History | None:
-        source, environ = request.source, self.call.environ
-        place = find_api(f"{source.server_url}/{source.repository}", environ)
-        if not (source.commit and source.server_url and place):
-            return None
-        own = environ.get(f"{PREFIX}JOB_TOKEN", "").strip()
-        own = own if _is_at(place, self.call.server, environ) else ""
-        same_server = self.place and place.api_url == self.place.api_url
-        token = own or (self._token_for(place) if same_server else "")
-        from gitops_promote.effects.github.client import GitHub  # noqa: PLC0415  (slow)
-        from gitops_promote.effects.github.history import read_history  # noqa: PLC0415
+    def _read_history(self, source: Source, old_version: str, app: str) -> History | None:
+        from gitops_promote.effects.github.history import read_history  # noqa: PLC0415  (slow)
 
         # It helps reviewers, and is no reason to promote nothing.
-        with suppress(PromoteError), GitHub(place.api_url, token, own_token=bool(own)) as github:
-            return read_history(github, source, old_version, request.app)
+        with suppress(PromoteError):
+            api = self._open_api(source) if source.commit else None
+            if api:
+                with api as github:
+                    return read_history(github, source, old_version, app)
         return None
 
-    def _outcome(
-        self, plan: Plan, base: Head, commit: str, review: Review | None = None
-    ) -> Outcome:
+    def _outcome(self, settled: Settled, commit: str, review: Review | None = None) -> Outcome:
         call = self.call
         return Outcome(
-            plan=plan,
-            images=call.request.images,
-            mode=call.inputs.promotion_mode,
+            plan=settled.plan,
+            images=settled.request.images,
+            mode=settled.mode,
             repository=call.repository,
-            branch=base.branch,
+            branch=settled.base.branch,
             commit=commit,
             commit_url=_commit_url(self.url, call.server, commit),
             review=review,
             own_token=bool(self.credentials.token_server),
+            stale=settled.stale,
+            override=settled.request.override,
         )
 
 
@@ -239,54 +238,20 @@ def _is_at(place: Place, server: str, environ: Mapping[str, str]) -> bool:
     return there is not None and there.api_url == place.api_url
 
 
-def _push(call: Call, repository: ConfigRepository) -> tuple[Head, Plan, str]:
-    """Plan on the newest head and push; the commit is empty where nothing was to be pushed."""
-    head = repository.fetch(call.inputs.config_ref)
-    plan = make_plan(repository.snapshot(head.commit), call.request)
-    if call.inputs.promotion_mode == "dry-run" or not plan.files:
-        return head, plan, ""
-    return head, plan, repository.push(head, call.new_commit(plan))
+def _push(settled: Settled, repository: ConfigRepository) -> str:
+    """Push what is to be pushed; the commit is empty where nothing is."""
+    plan = settled.plan
+    if settled.mode == "dry-run" or not plan.files:
+        return ""
+    return repository.push(settled.base, settled.new_commit(plan))
 
 
-def _request(
-    inputs: Inputs, images: tuple[Image, ...], source: Source, committer: Identity
-) -> Request:
-    environments = inputs.environments or ("",)
-    targets = [
-        parse_target(line, environment, inputs.app)
-        for environment in environments
-        for line in inputs.targets
-    ]
-    return Request(
-        images=images,
-        targets=tuple(dict.fromkeys(targets)),
-        environments=inputs.environments,
-        app=inputs.app,
-        source=source,
-        message=inputs.commit_message,
-        signoff=str(committer) if inputs.signoff else "",
+def _pull_requests(github: GitHub, place: Place) -> PullRequests:
+    from gitops_promote.effects.github.pull_requests import (  # noqa: PLC0415  (slow)
+        PullRequests,
     )
 
-
-def _images(
-    inputs: Inputs, source: Source, environ: Mapping[str, str], console: Console
-) -> tuple[tuple[Image, ...], Source]:
-    """The images with their tags, and the run that they were built by, as far as it is known."""
-    images, better = inputs.images, ""
-    known: dict[str, str | None] = {**inputs.mutable}
-    if any(image.tag is None and image.digest is None for image in images):
-        from gitops_promote.tags import better_tag, version_of  # noqa: PLC0415  (start-up time)
-
-        computed = version_of(inputs.tags, source, environ, console)
-        images = tuple(image.with_default_tag(computed.version) for image in images)
-        known[computed.version] = computed.mutable
-        better = better_tag(computed, source)
-    elif not source.run_id:
-        # The checkout that this happens to run in need not be what the image was built from.
-        source = Source()
-    if not inputs.allow_mutable_tag:
-        refuse_mutable(images, source, inputs.environments, known, better)
-    return images, source
+    return PullRequests(github, place.name)
 
 
 def _identities(
