@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from clusters import ENVIRONMENTS, OLD, TARGETS, Kind, clusters, make_clusters
 from memory import SHOP
 from servers import GitHttpServer, git
@@ -42,8 +41,8 @@ class Way:
 
 def ways() -> Iterator[Way]:
     """The ways that this machine has the tools for, ours first."""
-    for kind, files in (("kustomize", "overlays"), ("helm", "values files")):
-        yield Way(f"one call of gitops-promote, {files}", kind, _ours(kind))
+    yield Way("one call of gitops-promote, overlays", "kustomize", _ours("kustomize"))
+    yield Way("one call of gitops-promote, values files", "helm", _ours("helm"))
     overlays, values = "clusters/*/*/kustomization.yaml", "clusters/*/*/values.yaml"
     line = f'sed -i \'s/newTag: "{OLD}"/newTag: "{NEW}"/\' {overlays}'
     yield Way("git and one `sed -i` for all, overlays", "kustomize", _by_hand(line))

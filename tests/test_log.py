@@ -7,7 +7,6 @@ import random
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from github_double import Request
+    from github_double.state import Access, Method
 
 NAME = "acme/deploy"
 FILE = "apps/shop/values.yaml"
@@ -84,8 +83,7 @@ class Story:
     def tell(self) -> None:
         """Write it into the repository."""
         data = b"".join(self.stream)
-        options = ("--quiet", "--force", "--date-format=raw-permissive")
-        git("--git-dir", self.bare, "fast-import", *options, data=data)
+        git("--git-dir", self.bare, "fast-import", "--quiet", "--force", data=data)
         self.stream = []
 
 
@@ -156,7 +154,7 @@ def bare(server: Server) -> Path:
 @pytest.fixture
 def token(server: Server, bare: Path) -> str:
     assert bare.is_dir()
-    rights = {"contents": "write", "pull_requests": "write"}
+    rights: dict[str, Access] = {"contents": "write", "pull_requests": "write"}
     return server.add_token("octocat", {NAME: rights})
 
 
@@ -210,7 +208,7 @@ def random_story(bare: Path, seed: int) -> None:
     names = ["apps/a.yaml", "apps/b.yaml", "c.yaml", "apps", "d.yaml"]
     for _ in range(chance.choice([6, 25, 70])):
         branch = chance.choice(["main", "main", "side", "other"])
-        if branch not in story.tips or chance.random() < 0.2 and branch != "main":
+        if branch not in story.tips or (chance.random() < 0.2 and branch != "main"):
             story.branch(branch, "main")
         tree = story.trees[story.tips[branch]]
         when = f"{START + chance.randrange(-3000, 3000)} +0200" if chance.random() < 0.3 else ""
@@ -274,7 +272,7 @@ def test_each_way_says_what_the_whole_history_does(
 
 @pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
 def test_a_pull_request_that_github_merged_is_what_the_branch_got(
-    server: Server, bare: Path, repository: GitRepository, api: ApiRepository, method: str
+    server: Server, bare: Path, repository: GitRepository, api: ApiRepository, method: Method
 ) -> None:
     straight(bare, 2, [1])
     pushed = []
@@ -350,6 +348,22 @@ def test_a_commit_where_history_is_cut_off_has_not_made_all_files(
 
     assert found == whole(bare, FILE)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_on_a_straight_branch_with_any_dates_nothing_is_skipped(
+    bare: Path, api: ApiRepository, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_promote.effects.github.past._WINDOWS", (11, 12, 15))
+    chance, story = random.Random(seed), Story(bare)
+    story.commit("main", {FILE: b"first"})
+    for number in range(120):
+        files = {FILE if chance.random() < 0.05 else "other.txt": b"%d" % number}
+        when = f"{START + chance.randrange(9000)} +0000"
+        story.commit("main", dict(files), when=when)
+    story.tell()
+
+    assert log(api) == whole(bare, FILE)
 
 
 def test_a_file_that_never_was_has_no_history(bare: Path, either: ConfigRepository) -> None:
@@ -474,10 +488,22 @@ def test_a_commit_with_an_old_date_looks_no_older_than_what_it_is_on(
     assert times[41:] == [START + 60 * number for number in range(42, 52)]
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["a b.yaml", "-n", "--all", ":(glob)*", "*", "dir/new\nline.yaml", 'q"u\\o\te.yaml', "gr\u00f6\u00dfe \u2603/x", "!x", "HEAD", "^main"],
-)  # fmt: skip
+ODD_PATHS = [
+    "a b.yaml",
+    "-n",
+    "--all",
+    ":(glob)*",
+    "*",
+    "dir/new\nline.yaml",
+    'q"u\\o\te.yaml',
+    "gr\u00f6\u00dfe \u2603/x",
+    "!x",
+    "HEAD",
+    "^main",
+]
+
+
+@pytest.mark.parametrize("path", ODD_PATHS)
 def test_a_path_is_only_a_path(bare: Path, either: ConfigRepository, path: str) -> None:
     straight(bare, 70, [2, 60], path)
 
@@ -534,9 +560,9 @@ def test_a_commit_that_is_nowhere_means_that_the_branch_was_moved(
     straight(bare, 100, [1])
     either.fetch("main")
 
-    with pytest.raises(MovedHeadError, match="Branch main of .* moved back"):
+    with pytest.raises(MovedHeadError, match=r"Branch main of .* moved back"):
         list(either.log(Head("main", "1" * 40), FILE))
-    with pytest.raises(MovedHeadError, match="Branch gone of .* moved back"):
+    with pytest.raises(MovedHeadError, match=r"Branch gone of .* moved back"):
         list(either.log(Head("gone", "1" * 40), FILE))
     with pytest.raises(PromoteError):
         either.read("1" * 40, [FILE])
@@ -656,21 +682,36 @@ def test_what_a_fetch_that_was_ended_has_left_is_in_nobodys_way(
     assert list(repository.log(head, FILE)) == whole(bare, FILE)
 
 
+SETTINGS = """
+[log]
+showSignature = true
+follow = true
+showRoot = false
+date = human
+mailmap = true
+[i18n]
+logOutputEncoding = latin-1
+commitEncoding = latin-1
+[core]
+abbrev = 7
+quotePath = true
+[diff]
+ignoreSubmodules = all
+renames = copies
+[format]
+pretty = oneline
+[color]
+ui = always
+[fetch]
+writeCommitGraph = true
+prune = true
+"""
+
+
 def test_no_setting_of_the_user_changes_what_is_read(
     bare: Path, repository: GitRepository, environ: Mapping[str, str], tmp_path: Path
 ) -> None:
-    settings = {
-        "log": {"showSignature": "true", "follow": "true", "showRoot": "false", "date": "human", "mailmap": "true"},
-        "i18n": {"logOutputEncoding": "latin-1", "commitEncoding": "latin-1"},
-        "core": {"abbrev": "7", "quotePath": "true", "commitGraph": "true"},
-        "diff": {"ignoreSubmodules": "all", "renames": "copies", "orderFile": "/dev/null"},
-        "format": {"pretty": "oneline"},
-        "color": {"ui": "always"},
-        "fetch": {"writeCommitGraph": "true", "prune": "true"},
-        "tag": {"forceSignAnnotated": "true"},
-    }  # fmt: skip
-    lines = [f"[{part}]\n" + "".join(f"{k} = {v}\n" for k, v in own.items()) for part, own in settings.items()]  # fmt: skip
-    (tmp_path / "home" / ".gitconfig").write_text("".join(lines))
+    (tmp_path / "home" / ".gitconfig").write_text(SETTINGS)
     straight(bare, 55, [1, 40])
     story_message = "Gr\u00f6\u00dfe \u2603 \U0001f680\n\nbody"
     name = commit_message(bare, story_message.encode())
@@ -689,7 +730,8 @@ def commit_message(bare: Path, message: bytes, head: bytes = b"", date: str = ""
     old = git(*here, "cat-file", "commit", "main")
     lines = old.partition(b"\n\n")[0].split(b"\n")
     if date:
-        lines = [line.rpartition(b"> ")[0] + b"> " + date.encode() if line.startswith(b"committer") else line for line in lines]  # fmt: skip
+        whose = lines[-1].rpartition(b"> ")[0]
+        lines[-1] = b"%b> %b" % (whose, date.encode())
     text = b"\n".join(lines) + head + b"\n\n" + message
     options = ("-t", "commit", "-w", "--literally", "--stdin")
     name = git(*here, "hash-object", *options, data=text).decode().strip()
@@ -720,10 +762,19 @@ def test_any_message_is_read(
     assert len(found) == 2
 
 
-@pytest.mark.parametrize(
-    "date",
-    ["99999999999 +0000", "18446744073709551615 +0000", "99999999999999999999999 +0000", "-5 +0000", "5 +9999", "0 +0000", "", "x"],
-)  # fmt: skip
+ODD_DATES = [
+    "99999999999 +0000",
+    "18446744073709551615 +0000",
+    "99999999999999999999999 +0000",
+    "-5 +0000",
+    "5 +9999",
+    "0 +0000",
+    "",
+    "x",
+]
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
 def test_an_odd_date_breaks_nothing(bare: Path, repository: GitRepository, date: str) -> None:
     straight(bare, 3, [1])
     name = commit_message(bare, b"Odd", date=date or " ")
@@ -751,7 +802,8 @@ def test_files_are_read_as_they_were(bare: Path, either: ConfigRepository) -> No
     commit_files(bare, {"bom.yaml": b"newer"})
     head = either.fetch("main")
     before = next(either.log(head, "bom.yaml")).parent
-    none = ["many", "link", "sub", "no", "bom.yaml/x", "", "/", "..", "../x", "many/", "./empty", "many//1.yaml", "/empty"]  # fmt: skip
+    none = ["many", "link", "sub", "no", "bom.yaml/x", "", "/", "..", "../x", "many/"]
+    none += ["./empty", "many//1.yaml", "/empty"]
 
     found = either.read(before, [*odd, *none, "tool.sh"])
 

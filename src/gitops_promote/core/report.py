@@ -49,7 +49,7 @@ class Outcome:
     """How a call ended. `commit` and `commit_url` are empty where nothing was written.
 
     `branch` is the one that is changed, or that the pull request goes to; `review` is None where
-        the mode is none for reviewers. `stale` says why something older was not promoted, `override`
+    the mode is none for reviewers. `stale` says why something older was not promoted, `override`
     for which reason the policy's order was skipped.
     """
 
@@ -201,6 +201,8 @@ def notice(outcome: Outcome) -> str:
         A sentence; empty where nothing is left.
     """
     review = outcome.review
+    if outcome.stale:
+        return outcome.stale
     if review and review.stands and review.reason not in review.warnings:
         return review.reason
     if review and review.has_api and review.operation == "created" and outcome.own_token:

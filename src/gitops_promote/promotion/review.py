@@ -7,9 +7,7 @@ one that comes too late finds out and looks again.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
@@ -23,24 +21,20 @@ from gitops_promote.core.promoted import (
 from gitops_promote.core.report import Review
 from gitops_promote.core.request import Request
 from gitops_promote.core.review.branch import branch_name
-from gitops_promote.core.review.proposal import fingerprint, mark, marked, read_seal, seal
+from gitops_promote.core.review.proposal import fingerprint, marked, read_seal, seal
 from gitops_promote.core.review.text import (
-    Facts,
     PullRequestText,
     closing_comment,
-    compose,
-    compose_summary,
-    supersede_comment,
 )
 from gitops_promote.effects.config_repository import Head
-from gitops_promote.effects.rendering import render
+from gitops_promote.promotion.publishing import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gitops_promote.core.order import Ancestry
     from gitops_promote.core.review.history import History
-    from gitops_promote.core.review.proposal import BranchCommit, Proposal, PullRequest
+    from gitops_promote.core.review.proposal import BranchCommit, Proposal
     from gitops_promote.core.source import Source
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.github.pull_requests import PullRequests
@@ -72,15 +66,13 @@ class Reviewing:
     pull_requests: PullRequests | None
     history: Callable[[Source, str, str], History | None]
     ancestry: Ancestry
-    # What was done in tries that failed later on, so that it is told in the end.
-    operation: str = "none"
-    warnings: dict[str, None] = field(default_factory=dict)
-    # The texts with their summaries, as to render may take its time, and the last one's summary.
-    texts: dict[tuple[str, Request], tuple[PullRequestText, str]] = field(default_factory=dict)
-    summary: str = ""
+    publishing: Publishing = field(init=False)
     settled: Settled = field(init=False)
     # By what the branch held, the files that our commit on it changes.
     made: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.publishing = Publishing(self.repository, self.pull_requests, self.history)
 
     def attempt(self, settled: Settled) -> Reviewed:
         """Look at what stands there and do what is missing.
@@ -96,7 +88,8 @@ class Reviewing:
             RetryableError: The network or a server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        self.settled, base, plan = settled, settled.base, settled.plan
+        self.settled = self.publishing.settled = settled
+        base, plan = settled.base, settled.plan
         branch = branch_name(settled.pull_request.branch, settled.request)
         if branch == base.branch:
             raise PromoteError(
@@ -113,15 +106,15 @@ class Reviewing:
             return self._clear(base, plan, proposal)
         self._check_loses_nothing(base, plan, proposal)
         if self._has_all(plan, proposal):
-            return self._publish(base, plan, proposal, proposal.commit)
+            return self._publish(proposal, proposal.commit)
         head = Head(branch, proposal.commit)
-        self._text(base, plan, settled.request)  # before anything is written: it may be refused
+        self.publishing.text(plan, settled.request)  # before anything is written: it may be refused
         message = seal(plan.message, branch, base.commit, plan.files)
         new = settled.new_commit(replace(plan, message=message))
         commit = self.repository.reset(head, base, new)
-        if not self.pull_requests and self.operation == "none":
-            self.operation = "updated" if proposal.commit else "created"
-        return self._publish(base, plan, proposal, commit)
+        if not self.pull_requests and self.publishing.operation == "none":
+            self.publishing.operation = "updated" if proposal.commit else "created"
+        return self._publish(proposal, commit)
 
     def _left_alone(self, base: Head, plan: Plan, proposal: Proposal) -> Reviewed | None:
         """End with what stands there where it isn't this call's to replace."""
@@ -176,12 +169,12 @@ class Reviewing:
     def _leave(self, base: Head, plan: Plan, proposal: Proposal, reason: str) -> Reviewed:
         if proposal.pull_request and proposal.pull_request.auto_merge:
             reason += " Its auto-merge is on."
-        self.warnings[reason] = None
+        self.publishing.warnings[reason] = None
         return self._give_way(base, plan, proposal, reason)
 
     def _give_way(self, base: Head, plan: Plan, proposal: Proposal, reason: str) -> Reviewed:
         """End with what stands there as it is: nothing that the plan says will happen."""
-        self.operation = "none"
+        self.publishing.operation = "none"
         promoted, asked = proposal.promoted, self.settled.request.images
         taken = promoted.take_over(asked, plan.changes) if promoted else asked
         stands = tuple(
@@ -200,14 +193,14 @@ class Reviewing:
             return self._done(base, plan, proposal, reason=f"{plan.reason}{stays}")
         pull, deletes = proposal.pull_request, self.settled.pull_request.delete_branch
         if pull and self.pull_requests:
-            self._check_holds(self.pull_requests, proposal.branch, proposal.commit, pull)
+            self.publishing.check_holds(self.pull_requests, proposal.branch, proposal.commit, pull)
             self.pull_requests.comment(pull, closing_comment(plan.reason))
         if deletes:
             # GitHub closes what loses its branch; and unlike a closing this can't hit a promotion
             # that has come meanwhile.
             self.repository.delete(Head(proposal.branch, proposal.commit))
         if pull or (deletes and not self.pull_requests):
-            self.operation = "closed"
+            self.publishing.operation = "closed"
         if pull and self.pull_requests and not deletes:
             self.pull_requests.close(pull)
         return self._done(base, plan, proposal, reason=plan.reason)
@@ -299,6 +292,10 @@ class Reviewing:
             return False
         if not plan.files.keys() <= self._made(proposal):
             return False
+        promoted = proposal.promoted
+        # By what it says of itself a rollback holds later.
+        if promoted is None or bool(promoted.undone) != bool(self.settled.request.undone):
+            return False
         there = self._planned(proposal.commit, self.settled.request)
         if there is None or there.files:
             return False
@@ -326,93 +323,11 @@ class Reviewing:
         if head.commit != proposal.commit:
             raise MovedHeadError(f"Branch {proposal.branch} is being changed.")
 
-    def _publish(self, base: Head, plan: Plan, proposal: Proposal, commit: str) -> Reviewed:
+    def _publish(self, proposal: Proposal, commit: str) -> Reviewed:
         """Make the pull request tell what its branch holds."""
-        pull = proposal.pull_request
-        text: PullRequestText | None = None
-        if self.pull_requests is None:
-            self._warn(self._unused())
-            text = self._text(base, plan, self.settled.request)
-            return self._done(base, plan, proposal, commit, text=text)
-        if pull is None or marked(pull.body)[:2] != (commit, self._wanted):
-            text = self._text(base, plan, self.settled.request)
-            if pull:
-                self._announce(self.pull_requests, pull, plan)
-            pull = self._write(self.pull_requests, base, proposal, commit, text, plan)
-        if refused := self.pull_requests.merge_itself(pull, commit, self.settled.pull_request):
-            self._check_holds(self.pull_requests, proposal.branch, commit, pull)
-            self._warn(refused)
+        pull, text = self.publishing.publish(proposal, commit)
+        base, plan = self.settled.base, self.settled.plan
         return self._done(base, plan, replace(proposal, pull_request=pull), commit, text=text)
-
-    def _write(
-        self,
-        pull_requests: PullRequests,
-        base: Head,
-        proposal: Proposal,
-        commit: str,
-        text: PullRequestText,
-        plan: Plan,
-    ) -> PullRequest:
-        wanted = self.settled.pull_request
-        promoted = read_promotion(plan.message)
-        version = promoted.version if promoted else ""
-        pull = proposal.pull_request
-        if pull is None:
-            unfinished = replace(text, body=mark(text.body, "", version, self._wanted))
-            pull = self._open(pull_requests, base, proposal, commit, unfinished)
-        else:
-            self.operation = "updated" if self.operation == "none" else self.operation
-        self._warn(pull_requests.settle(pull, wanted))
-        # Last, as it says that all is done; and only as long as it is about what is there.
-        self._check_holds(pull_requests, proposal.branch, commit, pull)
-        final = replace(text, body=mark(text.body, commit, version, self._wanted))
-        pull_requests.rewrite(pull, base.branch, final)
-        self._check_holds(pull_requests, proposal.branch, commit, pull)
-        return pull
-
-    def _announce(self, pull_requests: PullRequests, pull: PullRequest, plan: Plan) -> None:
-        """Say on a pull request that this promotion takes the place of another."""
-        promoted = read_promotion(plan.message)
-        old, new = marked(pull.body)[2], promoted.version if promoted else ""
-        if old in ("", "-", new):
-            return
-        try:
-            pull_requests.comment(pull, supersede_comment(old, new, self.settled.request.source))
-        except RetryableError:
-            raise
-        except PromoteError as error:  # the title and the body say it, too
-            self._warn([str(error)])
-
-    def _open(
-        self,
-        pull_requests: PullRequests,
-        base: Head,
-        proposal: Proposal,
-        commit: str,
-        text: PullRequestText,
-    ) -> PullRequest:
-        # Before, as it may be done though the answer is lost.
-        before, self.operation = self.operation, "created"
-        draft = self.settled.pull_request.draft
-        try:
-            return pull_requests.open(proposal.branch, base.branch, text, draft=draft)
-        except RetryableError as error:
-            if isinstance(error, MovedHeadError):
-                self.operation = before
-            raise
-        except PromoteError:
-            if not proposal.commit:  # so the branch was made for this alone
-                with suppress(PromoteError):
-                    self.repository.delete(Head(proposal.branch, commit))
-            raise
-
-    def _check_holds(
-        self, pull_requests: PullRequests, branch: str, commit: str, pull: PullRequest
-    ) -> None:
-        if not pull_requests.holds(branch, commit, pull):
-            raise MovedHeadError(
-                f"Branch {branch} of {self.settled.call.repository} moved meanwhile."
-            )
 
     def _repair(self, base: Head, plan: Plan, proposal: Proposal) -> None:
         """Give a newer promotion its text back, where a late one of ours took its place."""
@@ -434,58 +349,8 @@ class Reviewing:
             override=promoted.override,
         )
         if newer := self._planned(base.commit, request):
-            text = self._text(base, newer, request)
-            self._write(self.pull_requests, base, proposal, proposal.commit, text, newer)
-
-    def _text(self, base: Head, plan: Plan, request: Request) -> PullRequestText:
-        key = base.commit, request
-        if key not in self.texts:
-            self.texts[key] = self._compose(base, plan, request)
-        text, self.summary = self.texts[key]
-        return text
-
-    def _compose(self, base: Head, plan: Plan, request: Request) -> tuple[PullRequestText, str]:
-        wanted = self.settled.pull_request
-        rendered = render(self.repository.snapshot(base.commit), plan, self.settled.call.environ)
-        changes = [change for change in plan.changes if change.old != change.new]
-        source, old = request.built_from, changes[0].old.version if changes else ""
-        if request.undone:
-            source, old = request.undone[0].build.source, changes[0].new.version
-        facts = Facts(
-            request=request,
-            plan=plan,
-            repository=self.settled.call.repository,
-            base=base.branch,
-            server_url=self.settled.call.server,
-            history=self.history(source, old, request.app),
-            gates=wanted.gates,
-            rendered=rendered,
-        )
-        return compose(facts, wanted.title, wanted.body), compose_summary(facts)
-
-    @property
-    def _wanted(self) -> str:
-        """A word that is another one when the inputs ask for another text, or for other people."""
-        wanted = replace(self.settled.pull_request, delete_branch=True, auto_merge="")
-        return sha256(repr(wanted).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-
-    def _unused(self) -> list[str]:
-        """What is asked for in vain where a host has no pull requests for us."""
-        wanted = self.settled.pull_request
-        given = {
-            "labels": wanted.labels,
-            "assignees": wanted.assignees,
-            "reviewers": wanted.reviewers,
-            "team-reviewers": wanted.team_reviewers,
-            "milestone": wanted.milestone,
-            "draft": wanted.draft,
-            "auto-merge": wanted.auto_merge,
-        }
-        names = ", ".join(f"`{name}`" for name, value in given.items() if value)
-        return [f"{names}: these are for pull requests on GitHub alone."] if names else []
-
-    def _warn(self, warnings: Sequence[str]) -> None:
-        self.warnings.update(dict.fromkeys(warnings))
+            text, commit = self.publishing.text(newer, request), proposal.commit
+            self.publishing.write(self.pull_requests, proposal, commit, text, newer)
 
     def _done(
         self,
@@ -498,22 +363,22 @@ class Reviewing:
         text: PullRequestText | None = None,
     ) -> Reviewed:
         pull = proposal.pull_request
-        if self.operation == "none":
+        if self.publishing.operation == "none":
             reason = reason or f"{_named(proposal)} already has all of it."
             plan = replace(plan, files={}, diff="")
         review = Review(
-            operation=self.operation,
+            operation=self.publishing.operation,
             branch=proposal.branch,
             number=pull.number if pull else 0,
             url=pull.url if pull else "",
             title=text.title if text else "",
             body=text.body if text else "",
-            summary=self.summary if text else "",
+            summary=self.publishing.summary if text else "",
             reason=reason,
             has_api=self.pull_requests is not None,
-            warnings=tuple(self.warnings),
+            warnings=tuple(self.publishing.warnings),
         )
-        written = commit if self.operation in ("created", "updated") else ""
+        written = commit if self.publishing.operation in ("created", "updated") else ""
         return Reviewed(base, plan, review, written)
 
 

@@ -23,8 +23,8 @@ _DEPTHS = (FIRST_DEPTH, 500, 5000, 2**31 - 1)
 
 #: Keeps what was fetched to look further back.
 _REF = "refs/deeper"
-# What git says of a commit that the server doesn't have, or gives by a branch's name alone.
-_NOT_BY_ID = re.compile("not our ref|unadvertised object")
+#: What git says of a commit that the server doesn't have, or doesn't give by its id.
+NOT_BY_ID = re.compile("not our ref|unadvertised object")
 
 
 class HistoryRepository(PrivateRepository):
@@ -125,7 +125,7 @@ class HistoryRepository(PrivateRepository):
         try:
             self._fetch_into(head.commit, _REF, depth)
         except GitError as failure:
-            if not _NOT_BY_ID.search(failure.own):
+            if not NOT_BY_ID.search(failure.own):
                 raise self._explain(failure, head.branch) from None
         else:
             return

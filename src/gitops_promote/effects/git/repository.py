@@ -14,7 +14,7 @@ from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.review.proposal import BranchCommit, Proposal
 from gitops_promote.effects.config_repository import Head, NewCommit, no_branch
 from gitops_promote.effects.git.errors import GitError
-from gitops_promote.effects.git.history import HistoryRepository
+from gitops_promote.effects.git.history import NOT_BY_ID, HistoryRepository
 from gitops_promote.effects.git.objects import Objects, parse_entries
 from gitops_promote.effects.git.private_repository import FOLDER
 from gitops_promote.effects.git.remote import Credentials, resolve_url
@@ -319,7 +319,12 @@ class GitRepository(HistoryRepository):
         try:
             self._fetch_into(commit, "refs/read", 1)
         except GitError as failure:
-            raise self._explain(failure, "") from None
+            if not NOT_BY_ID.search(failure.own):
+                raise self._explain(failure, "") from None
+            raise PromoteError(
+                f"{self._remote.url} gives no commit {commit[:12]} by its id.",
+                "Run the job again.",
+            ) from None
 
 
 def _data(content: bytes) -> bytes:

@@ -105,7 +105,7 @@ _FINAL = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES", "BRANCH_PROTECTION_RULE_
 
 
 @dataclass(frozen=True, slots=True)
-class _Past:
+class _Found:
     """A commit of a branch, as far as one of ours is known by it."""
 
     id: str
@@ -411,12 +411,12 @@ class ApiRepository:
         except PromoteError:
             raise error from None
 
-    def _history(self, branch: str) -> list[_Past]:
+    def _history(self, branch: str) -> list[_Found]:
         """The newest commits of a branch, the newest first; none where there is no branch."""
         found = self._query(_HISTORY, {"ref": f"refs/heads/{branch}"})
         with self._github.reading(f"read {self.name}"):
             ref = found["ref"]
-            return list(map(_past, ref["target"]["history"]["nodes"])) if ref else []
+            return list(map(_found, ref["target"]["history"]["nodes"])) if ref else []
 
     def _no_branch(self, branch: str) -> PromoteError:
         found = self._query(_BRANCHES, {})
@@ -431,9 +431,9 @@ class ApiRepository:
         return self._trees[commit]
 
 
-def _past(node: Mapping[str, Any]) -> _Past:
+def _found(node: Mapping[str, Any]) -> _Found:
     parents = [str(one["oid"]) for one in node["parents"]["nodes"]]
-    return _Past(object_id(node["oid"]), parents, node["tree"]["oid"], str(node["message"]))
+    return _Found(object_id(node["oid"]), parents, node["tree"]["oid"], str(node["message"]))
 
 
 def _check_suited(tree: Mapping[str, Entry], path: str) -> None:
