@@ -440,6 +440,25 @@ def test_messages_of_a_merge_are_not_those_of_the_branch_from_before_the_cut(
     assert [past.messages for past in found] == [("Merge", "Stale")]
 
 
+def test_messages_of_a_merge_are_its_own_where_another_merge_leads_behind_the_cut(
+    bare: Path, either: ConfigRepository
+) -> None:
+    story = Story(bare)
+    for number in range(80):
+        story.commit("main", {"other.txt": b"%d" % number})
+        if number in (20, 25):
+            story.branch({20: "side", 25: "stale"}[number], "main")
+    story.commit("side", {"side.txt": b"1"})
+    story.commit("main", {"side.txt": b"1"}, merge="side")
+    story.commit("stale", {FILE: b"stale"}, message="Stale")
+    story.commit("main", {FILE: b"stale"}, merge="stale", message="Merge")
+    story.tell()
+
+    found = log(either)
+
+    assert [past.messages for past in found] == [("Merge", "Stale")]
+
+
 def test_a_merge_of_very_many_commits_says_the_newest(bare: Path, either: ConfigRepository) -> None:
     story = Story(bare)
     story.commit("main", {"other.txt": b"0"})

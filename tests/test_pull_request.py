@@ -2,89 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from calls import COMMIT, DEV, OVERLAY, SHOP
-from github_double import GitHub, PullRequest
-from gitops_promote.__main__ import main
-from memory import FILES
+from calls import DEV, SHOP
+from github_double import GitHub
+from hub import BRANCH, DEPLOY, WRITES, Hub
 from servers import commit_files, file_of, git, head_of
 
 if TYPE_CHECKING:
-    from github_double.state import Access
-
-DEPLOY = "acme/deploy"
-BRANCH = "gitops-promote/dev/shop"
-WRITES: dict[str, Access] = {"contents": "write", "pull_requests": "write"}
-
-
-@final
-class Hub:
-    """A GitHub with a config repository, and calls of the program against it."""
-
-    def __init__(self, github: GitHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.github = github
-        self.folder = folder
-        self.capsys = capsys
-        self.bare = github.add_repository(DEPLOY, {p: t.encode() for p, t in FILES.items()})
-        self.token = github.add_token("octocat", {DEPLOY: WRITES})
-        self.run_id = 100
-        self.err = ""
-
-    def call(
-        self,
-        version: str,
-        *flags: str,
-        status: int = 0,
-        environment: str = "dev",
-        target: str = OVERLAY,
-        images: str = "",
-        **environ: str,
-    ) -> dict[str, Any]:
-        """Promote a version of the shop by pull request, and give what is told of it."""
-        self.run_id += 1
-        usual = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "TMPDIR": str(self.folder),
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_SHA": COMMIT,
-            "GITHUB_REF": "refs/heads/main",
-            "GITHUB_REPOSITORY": "acme/shop",
-            "GITHUB_RUN_ID": str(self.run_id),
-            "GITHUB_ACTOR": "octocat",
-            "GITOPS_PROMOTE_TOKEN": self.token,
-            **self.github.environ,
-        }
-        wanted = ["--config-repository", DEPLOY, "--images", images or f"{SHOP}:{version}"]
-        wanted += ["--environment", environment, "--target", target]
-        wanted += ["--promotion-mode", "pull-request", "--format", "json"]
-        ended = main(["promote", *wanted, *flags], {**usual, **environ})
-        out, self.err = self.capsys.readouterr()
-        assert ended == status, self.err
-        assert self.token not in out + self.err
-        told: dict[str, Any] = json.loads(out) if out else {}
-        return told
-
-    @property
-    def pull(self) -> PullRequest:
-        return self.github.pull(DEPLOY, len(self.github.pulls(DEPLOY)))
-
-    @property
-    def branches(self) -> set[str]:
-        shown = git("--git-dir", self.bare, "for-each-ref", "--format=%(refname:strip=2)")
-        return {name for name in shown.decode().split() if name != "main"}
-
-    def commits(self) -> list[str]:
-        """The subjects of the commits that the base doesn't have."""
-        shown = git("--git-dir", self.bare, "log", "--format=%s", f"main..{BRANCH}")
-        return shown.decode().splitlines()
+    pass
 
 
 @pytest.fixture
@@ -543,8 +473,11 @@ def test_corrected_inputs_count_for_the_same_version(hub: Hub) -> None:
 
 
 def test_going_back_is_said(hub: Hub) -> None:
-    told = hub.call("0.9.0")
+    stale = hub.call("0.9.0")
+    told = hub.call("0.9.0", "--allow-downgrade")
 
+    assert "`0.9.0` is older by semantic versioning" in stale["reason"]
+    assert (stale["changed"], stale["pull-request-operation"]) == (False, "none")
     assert told["warnings"] == ["This goes back to an older version: `0.9.0` after `1.0.0`."]
     assert "> [!WARNING]" in hub.pull.body
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -82,6 +83,9 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A job's or a terminal's encoding may lack what a file name or a message has.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # The trees of many files are kept to the end: to search them for cycles again and again takes
+    # more time the more files there are, and frees nothing.
+    gc.set_threshold(100_000)
     # As an interrupt, so that what is private in the temporary folder is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -213,6 +213,7 @@ class Repository:
         self.allow_actions_pull_requests = True
         self.allow: dict[str, bool] = {"merge": True, "squash": True, "rebase": True}
         self.delete_branch_on_merge = False
+        self.squash_message: Literal["COMMIT_MESSAGES", "PR_BODY"] = "COMMIT_MESSAGES"
         self.shows_teams = True
         self.knows_mergeable = True
         self.tree_limit = 100_000
@@ -490,15 +491,26 @@ class Repository:
                 tip = self._picked(self.objects.commit(oid), tip, committer)
             return tip
         tree = self.objects.merge_tree(base, head)
-        title = f"{pull.title} (#{pull.number})\n"
-        parents = [base]
+        message, parents = self._squashed(pull), [base]
         if method == "merge":
-            title = f"Merge pull request #{pull.number} from {self.owner}/{pull.head}\n"
-            title += f"\n{pull.title}\n"
+            message = f"Merge pull request #{pull.number} from {self.owner}/{pull.head}\n"
+            message += f"\n{pull.title}\n"
             parents.append(head)
-        commit = self.objects.commit_tree(tree, parents, title, author, committer)
+        commit = self.objects.commit_tree(tree, parents, message, author, committer)
         self.signed.add(commit)
         return commit
+
+    def _squashed(self, pull: PullRequest) -> str:
+        """The message of a squash merge ("About pull request merges")."""
+        if self.squash_message == "PR_BODY":
+            return f"{pull.title} (#{pull.number})\n\n{pull.body}"
+        commits = self.objects.compare(pull.base_sha, pull.head_sha).ahead
+        messages = [self.objects.commit(oid).message.strip() for oid in commits]
+        if len(messages) > 1:
+            listed = "\n\n".join(f"* {message}" for message in messages)
+            return f"{pull.title} (#{pull.number})\n\n{listed}\n"
+        title, _, body = messages[0].partition("\n\n")
+        return f"{title} (#{pull.number})\n\n{body}\n"
 
     def _picked(self, commit: Commit, onto: str, committer: Actor) -> str:
         if commit.parents[0] == onto:

@@ -155,14 +155,20 @@ class _Promotion:
         settling = Settling(self.call, repository, self.ancestry)
         reviewing: Reviewing | None = None
 
-        def attempt() -> Outcome:
+        def for_review() -> Reviewing:
             nonlocal reviewing
-            settled = settling.settle()
-            if settled.mode != "pull-request":
-                return self._outcome(settled, _push(settled, repository))
             if reviewing is None:
                 reviewing = self._reviewing(repository, open_pull_requests(), find_branch)
-            return self._reviewed(settled, reviewing)
+            return reviewing
+
+        def attempt() -> Outcome:
+            settled = settling.settle()
+            if settled.mode == "pull-request":
+                return self._reviewed(settled, for_review())
+            return self._outcome(settled, _push(settled, repository))
+
+        if self.call.inputs.promotion_mode == "pull-request":
+            for_review()  # what is missing for that is said before anything is fetched
 
         return retry(attempt, self._tell)
 

@@ -16,6 +16,7 @@ from gitops_promote.core.review.text import (
     compose,
     compose_summary,
     supersede_comment,
+    with_trailers,
 )
 from gitops_promote.effects.config_repository import Head
 from gitops_promote.effects.rendering import render
@@ -129,16 +130,16 @@ class Publishing:
         wanted = self.settled.pull_request
         promoted = read_promotion(plan.message)
         version = promoted.version if promoted else ""
-        pull = proposal.pull_request
+        pull, body = proposal.pull_request, with_trailers(text.body, plan.message)
         if pull is None:
-            unfinished = replace(text, body=mark(text.body, "", version, self._wanted))
+            unfinished = replace(text, body=mark(body, "", version, self._wanted))
             pull = self._open(pull_requests, proposal, commit, unfinished)
         else:
             self.operation = "updated" if self.operation == "none" else self.operation
         self.warn(pull_requests.settle(pull, wanted))
         # Last, as it says that all is done; and only as long as it is about what is there.
         self.check_holds(pull_requests, proposal.branch, commit, pull)
-        final = replace(text, body=mark(text.body, commit, version, self._wanted))
+        final = replace(text, body=mark(body, commit, version, self._wanted))
         pull_requests.rewrite(pull, self.settled.base.branch, final)
         self.check_holds(pull_requests, proposal.branch, commit, pull)
         return pull

@@ -47,6 +47,7 @@ __all__ = [
     "compose_summary",
     "size",
     "supersede_comment",
+    "with_trailers",
 ]
 
 #: GitHub refuses a body of over 65,536 characters. What counts as one isn't said, so `size` takes
@@ -71,6 +72,7 @@ _PIECES = re.compile(
     re.MULTILINE | re.DOTALL | re.IGNORECASE,
 )
 _SECTION = re.compile(rf"(?<!\{{)\{{(?:{'|'.join(SECTIONS)})\}}")
+_END_OF_COMMENT = re.compile("--!?>")
 _FENCE = re.compile(r"^[ >]*(?:```|~~~)", re.MULTILINE)
 
 
@@ -111,6 +113,27 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
             "Shorten it to 60,000 characters, its placeholders filled in.",
         )
     return PullRequestText(_title(facts, title, known), text)
+
+
+def with_trailers(body: str, message: str) -> str:
+    """Put a commit's trailers into a body, where no reader sees them.
+
+    A squash merge can be set to take the body for its message, and what runs is known by that
+    later.
+
+    Args:
+        body: The body of the pull request.
+        message: The commit's message.
+
+    Returns:
+        The body with the trailers; without them where there is no room, or they would show.
+    """
+    lines = message.rstrip().rpartition("\n\n")[2].splitlines()
+    # The reason is anybody's text, and what runs is known without it.
+    trailers = "\n".join(line for line in lines if not line.startswith("Promotion-Override: "))
+    # Between blank lines, as a trailer may go on on the next line.
+    whole = f"{body.rstrip()}\n\n<!--\n\n{trailers}\n\n-->\n"
+    return body if _END_OF_COMMENT.search(trailers) or size(whole) > MOST else whole
 
 
 def check_body(template: str) -> None:
