@@ -264,7 +264,7 @@ def test_promote_from_an_environment_that_runs_several_versions(place: Place) ->
     done = place.call("promote", *given)
 
     assert done["status"] == 1
-    assert "dev runs several versions of `ghcr.io/acme/shop`" in done["error"]
+    assert "In dev there are several versions of `ghcr.io/acme/shop`" in done["error"]
     assert "`1.2.0` at clusters/us/dev/kustomization.yaml:5" in done["error"]
 
 
@@ -562,3 +562,25 @@ def test_a_policy_file_that_isn_t_there(place: Place) -> None:
         in place.promote("dev", "2.0.0", "--policy-file", "policy.yaml")["error"]
     )
     assert place.promote("dev", "2.0.0", "--policy-file", "ci/policy.yaml")["changed"]
+
+
+def test_environments_that_differ_don_t_go_back_together(place: Place) -> None:
+    place.policy("after: dev", "")
+    place.promote("dev\ntest", "1.1.0")
+    place.promote("dev", "1.2.0")
+    done = place.rollback("dev\ntest")
+
+    assert done["status"] == 1
+    assert "In dev, test there are several versions of `ghcr.io/acme/shop`" in done["error"]
+    assert "Name one environment or target" in done["error"]
+
+
+def test_environments_that_are_alike_go_back_together(place: Place) -> None:
+    place.policy("after: dev", "")
+    place.promote("dev\ntest", "1.1.0")
+    before = head_of(place.bare)
+    place.rollback("dev\ntest")
+
+    count = git("--git-dir", place.bare, "rev-list", "--count", f"{before}..main")
+    assert count.strip() == b"1"
+    assert [place.version(name) for name in ("dev", "test")] == ["1.0.0", "1.0.0"]

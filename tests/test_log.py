@@ -206,7 +206,7 @@ def random_story(bare: Path, seed: int) -> None:
     story = Story(bare)
     story.commit("main", {"apps/a.yaml": b"0", "c.yaml": b"0"})
     names = ["apps/a.yaml", "apps/b.yaml", "c.yaml", "apps", "d.yaml"]
-    for _ in range(chance.choice([6, 25, 70])):
+    for _ in range(chance.choice([10, 40, 80])):
         branch = chance.choice(["main", "main", "side", "other"])
         if branch not in story.tips or (chance.random() < 0.2 and branch != "main"):
             story.branch(branch, "main")
@@ -214,7 +214,7 @@ def random_story(bare: Path, seed: int) -> None:
         when = f"{START + chance.randrange(-3000, 3000)} +0200" if chance.random() < 0.3 else ""
         what = chance.random()
         sides = [name for name in story.tips if name != branch]
-        if what < 0.3 and sides:
+        if what < 0.45 and sides:
             side = chance.choice(sides)
             theirs = story.trees[story.tips[side]]
             taken = {path: theirs[path] for path in theirs if chance.random() < 0.6}
@@ -249,7 +249,7 @@ def apart(tree: Mapping[str, bytes], files: Mapping[str, bytes | None]) -> dict[
     return {path: text for path, text in found.items() if text is not None or path in tree}
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_each_way_says_what_the_whole_history_does(
     bare: Path,
     repository: GitRepository,
@@ -457,6 +457,23 @@ def test_messages_of_a_merge_are_its_own_where_another_merge_leads_behind_the_cu
     found = log(either)
 
     assert [past.messages for past in found] == [("Merge", "Stale")]
+
+
+def test_a_cut_at_a_merge_hides_nothing_of_it(bare: Path, repository: GitRepository) -> None:
+    story = Story(bare)
+    story.commit("main", {FILE: b"0"})
+    story.branch("side", "main")
+    story.commit("side", {FILE: b"1"}, message="Side")
+    story.commit("main", {FILE: b"1"}, merge="side", message="Merge")
+    story.commit("main", {FILE: b"2"})
+    story.tell()
+    head = repository.fetch("main")
+    listed = repository.log(head, FILE)
+    first = next(listed)
+
+    repository._fetch_into(first.parent, "refs/test", 1)
+
+    assert [first, *listed] == whole(bare, FILE)
 
 
 def test_a_merge_of_very_many_commits_says_the_newest(bare: Path, either: ConfigRepository) -> None:

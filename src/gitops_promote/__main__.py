@@ -17,7 +17,7 @@ from gitops_promote.core.errors import PromoteError
 from gitops_promote.effects.console import Console
 from gitops_promote.effects.text import promotion_text, tags_text
 from gitops_promote.effects.workflow import write_outputs, write_summary
-from gitops_promote.inputs import load, load_tags
+from gitops_promote.inputs import PREFIX, load, load_tags
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -60,7 +60,10 @@ def main(arguments: list[str], environ: Mapping[str, str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     console = Console.for_environment(environ, quiet=parsed.format != "text")
-    title = _FAILED[parsed.command]
+    merged = environment(parsed, environ)
+    # What an action calls is one command, and going back an input of it.
+    goes_back = merged.get(f"{PREFIX}ROLLBACK", "").strip() == "true"
+    title = _FAILED["rollback" if goes_back and parsed.command == "promote" else parsed.command]
     try:
         report = _COMMANDS[parsed.command](parsed, environ, console)
     except PromoteError as error:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import lru_cache
 from posixpath import basename, dirname
 
 from gitops_promote.core.change import Edited
@@ -286,6 +287,7 @@ def _text(document: Document, key: str) -> str:
     return text_of(root, key) if isinstance(root, Mapping) else ""
 
 
+@lru_cache(maxsize=256)
 def compile_glob(path: str) -> re.Pattern[str]:
     """Make a regular expression of a glob.
 

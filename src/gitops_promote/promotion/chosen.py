@@ -93,7 +93,7 @@ def copied(call: Call, timeline: Timeline, is_known: Callable[[str], bool]) -> C
     _check_complete(timeline, where)
     images = []
     for group in by_image(found).values():
-        reference = _one_version(group, where).reference
+        reference = one_version(group, where).reference
         called = [*(one.image for one in group), reference.name]
         called = [name for name in names if name in called] + called
         name = next(filter(is_known, called), called[0])
@@ -150,7 +150,19 @@ def _check_complete(timeline: Timeline, where: str) -> None:
         )
 
 
-def _one_version(group: Sequence[Running], where: str) -> Running:
+def one_version(group: Sequence[Running], where: str) -> Running:
+    """Hold all places of an image to one version.
+
+    Args:
+        group: Where the image runs.
+        where: The environments, for the message.
+
+    Returns:
+        One of the places.
+
+    Raises:
+        PromoteError: They run several versions.
+    """
     versions = {one.reference.version: one for one in group}
     if len(versions) > 1:
         places = [
@@ -158,7 +170,7 @@ def _one_version(group: Sequence[Running], where: str) -> Running:
             for version, one in list(versions.items())[:_MOST_PLACES]
         ]
         raise PromoteError(
-            f"{where} runs several versions of `{group[0].reference.name}`: {', '.join(places)}.",
-            f"Bring {where} to one version first, or name the version to promote in `images`.",
+            f"In {where} there are several versions of `{group[0].reference.name}`: {', '.join(places)}.",
+            "Name one environment or target, or bring all of them to one version first.",
         )
     return group[0]

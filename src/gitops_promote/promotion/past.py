@@ -96,26 +96,30 @@ class Timeline:
             images: The names of the images that count, where it isn't `images` of all.
 
         Returns:
-            The images in their places; what can't be read then isn't there.
+            The images in their places; what could not be read before isn't there.
 
         Raises:
-            PromoteError: As `ConfigRepository.read`.
+            PromoteError: As `ConfigRepository.read`; or it can't be told what runs now.
         """
         images = self.images if images is None else images
         files = self.repository.read(commit, {place.path for place in self.places})
         found: dict[tuple[str, str, str], Running] = {}
         for place in self.places:
             if place.path in files:
-                for one in _running(place, files[place.path], images):
+                for one in self._running(commit, place, files[place.path], images):
                     found[one.image, one.path, one.key] = one
         return tuple(found.values())
 
-
-def _running(place: Located, content: bytes, images: tuple[str, ...]) -> tuple[Running, ...]:
-    try:
-        return running(place, Document.parse(content, place.path), images)
-    except PromoteError:  # broken then, which is no reason to give up on what came before
-        return ()
+    def _running(
+        self, commit: str, place: Located, content: bytes, images: tuple[str, ...]
+    ) -> tuple[Running, ...]:
+        try:
+            return running(place, Document.parse(content, place.path), images)
+        except PromoteError:
+            # Broken then, which is no reason to give up on what came before.
+            if commit == self.head.commit:
+                raise
+            return ()
 
 
 def common_path(paths: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image, split_reference
 from gitops_promote.core.order import Build
 from gitops_promote.core.request import Undone
-from gitops_promote.promotion.chosen import Chosen, by_image, origin_of
+from gitops_promote.promotion.chosen import Chosen, by_image, one_version, origin_of
 
 if TYPE_CHECKING:
     from gitops_promote.core.running import Running
@@ -39,6 +39,8 @@ def previous(call: Call, timeline: Timeline) -> Chosen:
     """
     wanted = call.inputs.to
     found = timeline.state(timeline.head.commit)
+    for group in by_image(found).values():
+        one_version(group, _where(call))
     now = _versions(found)
     if not now:
         raise PromoteError(
@@ -128,7 +130,7 @@ def _undone(timeline: Timeline, name: str, version: str) -> list[Undone]:
 
 
 def _nothing(call: Call, wanted: str, seen: Sequence[str]) -> PromoteError:
-    where = ", ".join(call.inputs.environments) or "this target"
+    where = _where(call)
     listed = ", ".join(f"`{version}`" for version in seen[:_MOST_VERSIONS])
     fix = f"These did, the newest first: {listed}." if listed else ""
     if wanted:
@@ -141,3 +143,7 @@ def _nothing(call: Call, wanted: str, seen: Sequence[str]) -> PromoteError:
         "ran there that wasn't rolled back itself.",
         f"{fix} Name one in `to`." if fix else "Promote another version.",
     )
+
+
+def _where(call: Call) -> str:
+    return ", ".join(call.inputs.environments) or "this target"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gitops_promote.core.images import Image
     from gitops_promote.core.order import Ancestry
     from gitops_promote.core.policy.values import Environment, Policy
+    from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.core.targets import Located, Target
     from gitops_promote.effects.config_repository import ConfigRepository, Head
     from gitops_promote.inputs import PullRequestInputs
@@ -107,26 +108,12 @@ class Settling:
     def _policy(self, main: Head | None, base: Head) -> Policy | None:
         named = self.call.inputs.policy_file
         heads = [main, base] if main and main != base else [base]
-        for head in heads:
-            snapshot = self.repository.snapshot(head.commit)
-            for path in dict.fromkeys((POLICY_FILE, named)):
-                kind = snapshot.kind(path)
-                if kind is None:
-                    continue
-                if kind != "file":
-                    raise PromoteError(
-                        f"The policy, {path}, is a {kind}.", "Make it a file.", path=path
-                    )
-                if path != named:
-                    raise PromoteError(
-                        f"Input `policy-file` names {named}, and the policy is {path}.",
-                        "Leave it out.",
-                    )
-                from gitops_promote.core.policy.reading import (  # noqa: PLC0415  (start-up time)
-                    read_policy,
-                )
-
-                return read_policy(snapshot.read(path), path)
+        # Wherever the one stands that binds all, no other counts.
+        for path in dict.fromkeys((POLICY_FILE, named)):
+            for head in heads:
+                snapshot = self.repository.snapshot(head.commit)
+                if snapshot.kind(path) is not None:
+                    return _read_policy(snapshot, path, named)
         if named != POLICY_FILE:
             raise PromoteError(
                 f"The config repository has no {named}, which `policy-file` names.",
@@ -258,6 +245,19 @@ class _Sight:
     def changed(self, plan: Plan) -> tuple[Located, ...]:
         """The places that a plan changes."""
         return tuple(place for place in plan.places if place.path in plan.files)
+
+
+def _read_policy(snapshot: Snapshot, path: str, named: str) -> Policy:
+    from gitops_promote.core.policy.reading import read_policy  # noqa: PLC0415  (start-up time)
+
+    kind = snapshot.kind(path)
+    if kind != "file":
+        raise PromoteError(f"The policy, {path}, is a {kind}.", "Make it a file.", path=path)
+    if path != named:
+        raise PromoteError(
+            f"Input `policy-file` names {named}, and the policy is {path}.", "Leave it out."
+        )
+    return read_policy(snapshot.read(path), path)
 
 
 def _pull_request(

@@ -95,7 +95,8 @@ class HistoryRepository(PrivateRepository):
                 break
             line = self._ask(head, "rev-list", "--first-parent", below, "--").split()
             left = {name[1:] for name, *_ in known if name.startswith("-")}
-            ends = [name for name, *parents in known if name in brought and not parents]
+            # Those without a parent: the merge itself, too, if another fetch has cut there.
+            ends = [name for name, *parents in known if not (name.startswith("-") or parents)]
             open_ends = [name for name in (*ends, line[-1]) if name in cut]
             if not open_ends or (not ends and left.issubset(line)):
                 break
