@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
@@ -91,6 +93,13 @@ class Job:
         return str(self.steps[step]["outcome"])
 
     @property
+    def summaries(self) -> list[str]:
+        """What the steps tell on the run's page, in Markdown."""
+        # act shows that of a composite action twice.
+        found = re.findall(r"Summary - (.*\n(?:(?!\[\S+/\S+\] ).*\n)*)", self.log)
+        return list(dict.fromkeys(found))
+
+    @property
     def annotations(self) -> list[str]:
         """The lines of the log that are errors on the run's page."""
         return [line for line in self.log.splitlines() if "::error" in line or "❗" in line]
@@ -108,11 +117,13 @@ class Runner:
         self.action = action
         self.home = folder / "home"
         self.app = folder / "app"
-        self.steps = folder / "steps.json"
+        self.steps = folder / "steps"
         self.event = folder / "event.json"
         self.temp = folder / "temp"
         self.config = folder / "deploy.git"
         self.job_token = "made-up-job-token"
+        # Further secrets of the app's repository, by their names.
+        self.secrets: Mapping[str, str] = {}
         # What act tells of the GitHub server, which is github.com without it.
         self.server: Mapping[str, str] = {}
         for path in (self.home, self.temp, self.app / ".github" / "workflows"):
@@ -201,26 +212,54 @@ class Runner:
             }
             for name, (uses, inputs) in steps.items()
         ]
+        self.write_workflow({"job": {"env": dict(env or {}), "steps": calls}})
+        self.commit(self.app)
+        return self.run_at("main", f"refs/tags/{tag}" if tag else "refs/heads/main")
+
+    def write_workflow(self, jobs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the app's workflow, without a commit of it.
+
+        Args:
+            jobs: The jobs by name, as a workflow has them. No two have a step of the same id.
+        """
         look = {
             "if": "always()",
-            "env": {"STEPS": "${{ toJSON(steps) }}", "FILE": str(self.steps)},
+            "env": {"STEPS": "${{ toJSON(steps) }}", "FILE": f"{self.steps}/${{{{ github.job }}}}"},
             "run": 'printf %s "$STEPS" > "$FILE"',
         }
-        job = {"runs-on": "ubuntu-latest", "env": dict(env or {}), "steps": [*calls, look]}
+        looked_at = {
+            name: {"runs-on": "ubuntu-latest", **job, "steps": [*job["steps"], look]}
+            for name, job in jobs.items()
+        }
         # Any JSON is YAML.
-        workflow = json.dumps({"on": "push", "jobs": {"job": job}})
+        workflow = json.dumps({"on": "push", "jobs": looked_at})
         (self.app / ".github" / "workflows" / "ci.yml").write_text(workflow)
-        self.commit(self.app)
+
+    def run_at(self, revision: str, ref: str, run_id: int = 1) -> Job:
+        """Run the workflow that a commit of the app has.
+
+        Args:
+            revision: The commit.
+            ref: The ref whose push starts the run.
+            run_id: The run's number.
+
+        Returns:
+            What became of it, with the steps of all jobs.
+        """
+        self.git("checkout", "--quiet", revision, cwd=self.app)
         commit, date = self.git("log", "-1", "--format=%H %cI", cwd=self.app).split()
         event = {
             "repository": {"default_branch": "main", **DESCRIPTION},
             "head_commit": {"id": commit, "timestamp": date},
-            "ref": f"refs/tags/{tag}" if tag else "refs/heads/main",
+            "ref": ref,
         }
         self.event.write_text(json.dumps(event))
-        return self._act()
+        try:
+            return self._act(run_id)
+        finally:
+            self.git("checkout", "--quiet", "main", cwd=self.app)
 
-    def _act(self) -> Job:
+    def _act(self, run_id: int) -> Job:
         environ = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": str(self.home),
@@ -228,18 +267,21 @@ class Runner:
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "TMPDIR": str(self.temp),
         }
-        self.steps.unlink(missing_ok=True)
+        shutil.rmtree(self.steps, ignore_errors=True)
+        self.steps.mkdir()
         reach = {name: os.environ[name] for name in NETWORK if name in os.environ}
+        secrets = {"GITHUB_TOKEN": self.job_token, **self.secrets}
+        told = {"GITHUB_RUN_ID": str(run_id), **reach, **self.server}
         command = [
             self.act,
             "push",
             "--platform=ubuntu-latest=-self-hosted",
             f"--eventpath={self.event}",
             f"--local-repository={PROMOTION}={self.action}",
-            f"--secret=GITHUB_TOKEN={self.job_token}",
+            *(f"--secret={name}={value}" for name, value in secrets.items()),
             "--insecure-secrets",  # so that a secret in the log is seen there
             f"--cache-server-path={self.home / 'actcache'}",
-            *(f"--env={name}={value}" for name, value in {**reach, **self.server}.items()),
+            *(f"--env={name}={value}" for name, value in told.items()),
         ]
         done = subprocess.run(
             command,
@@ -251,5 +293,7 @@ class Runner:
             check=False,
             timeout=300,
         )
-        steps = json.loads(self.steps.read_text()) if self.steps.exists() else {}
+        steps: dict[str, Mapping[str, Any]] = {}
+        for file in self.steps.iterdir():
+            steps.update(json.loads(file.read_text()))
         return Job(done.returncode, done.stdout, steps)

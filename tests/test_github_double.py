@@ -643,7 +643,7 @@ def test_an_unknown_milestone_is_refused(client: Client, pull: int) -> None:
     ("method", "parents", "subject"),
     [
         ("merge", 2, b"Merge pull request #1 from acme/promote"),
-        ("squash", 1, b"Promote (#1)"),
+        ("squash", 1, b"A commit (#1)"),
         ("rebase", 1, b"A commit"),
     ],
 )
