@@ -36,8 +36,9 @@ format: $(VENV) ## let ruff format and fix
 demo: $(VENV) ## promote an image in a config repository made for it
 	@$(BIN)/python demo/demo.py
 
-bench: $(VENV) ## time the action's bootstrap
+bench: $(VENV) ## time the action's bootstrap, and calls for many files
 	$(BIN)/python bench/bootstrap.py
+	$(BIN)/python bench/fan_out.py
 
 schema: $(VENV) ## write the policy file's JSON Schema from its definition
 	$(BIN)/python -c "import json; from gitops_promote.core.policy.schema import schema; \

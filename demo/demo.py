@@ -1,13 +1,13 @@
-"""A promotion from start to end, on a config repository made for it in a temporary folder."""
+"""A release from start to end, by repositories and a GitHub that are made for it and then gone."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,9 +58,31 @@ web:
 """
 
 
-def config_files() -> dict[str, str]:
-    """The config repository's files: three overlays on a base, and a chart's values."""
+POLICY = f"""\
+version: 1
+environments:            # in promotion order
+  dev: {{mode: push}}
+  test:
+    mode: push
+    after: dev           # only what dev runs
+  prod:
+    mode: pull-request
+    after: test          # only what test runs
+    reviewers: [hubot]
+    labels: [production]
+    gates: ["Dashboard=https://grafana.example.com/d/shop"]
+apps:
+  shop:
+    images: [{IMAGE}]
+    targets: ["apps/shop/overlays/{{environment}}", "charts/shop/values-{{environment}}.yaml"]
+    source-repository: acme/shop
+"""
+
+
+def config_files() -> dict[str, bytes]:
+    """The config repository's files: the policy, three overlays on a base, and a chart's values."""
     files = {
+        ".gitops-promote.yaml": POLICY,
         "apps/shop/base/kustomization.yaml": "resources:\n- deployment.yaml\n",
         "apps/shop/base/deployment.yaml": DEPLOYMENT,
     }
@@ -68,28 +90,7 @@ def config_files() -> dict[str, str]:
         overlay = OVERLAY.format(environment=environment)
         files[f"apps/shop/overlays/{environment}/kustomization.yaml"] = overlay
         files[f"charts/shop/values-{environment}.yaml"] = VALUES
-    return files
-
-
-def make_config_repository(folder: Path) -> Path:
-    """Make a bare repository with one commit.
-
-    Args:
-        folder: An empty folder.
-
-    Returns:
-        The repository's path.
-    """
-    work, bare = folder / "work", folder / "deploy.git"
-    for name, text in config_files().items():
-        file = work / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    git(work, "init", "--quiet", "--initial-branch=main")
-    git(work, "add", ".")
-    git(work, "commit", "--quiet", "--message=The shop in three environments")
-    git(work, "clone", "--quiet", "--bare", ".", str(bare))
-    return bare
+    return {name: text.encode() for name, text in files.items()}
 
 
 def make_app_repository(folder: Path) -> Path:
@@ -104,11 +105,16 @@ def make_app_repository(folder: Path) -> Path:
     app = folder / "shop"
     app.mkdir()
     git(app, "init", "--quiet", "--initial-branch=main")
-    git(app, "commit", "--quiet", "--allow-empty", "--message=Release 1.4.1")
-    git(app, "tag", "v1.4.1")
-    for message in ("Show the price with taxes (#128)", "Answer within a second", "Release 1.5.0"):
+    for message in (
+        "Release 1.4.1",
+        "Release 1.4.2",
+        "Show the price with taxes (#128)",
+        "Answer within a second",
+        "Release 1.5.0",
+    ):
         git(app, "commit", "--quiet", "--allow-empty", f"--message={message}")
-    git(app, "tag", "v1.5.0")
+        if message.startswith("Release "):
+            git(app, "tag", message.replace("Release ", "v"))
     return app
 
 
@@ -127,78 +133,88 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def promote(repository: Path, *arguments: str, summary: Path) -> None:
-    """Run a promotion to dev as the command line does, and end where it fails.
-
-    Args:
-        repository: The config repository.
-        arguments: Further flags.
-        summary: The file that takes the job's summary.
-    """
-    person = "Demo <demo@example.com>"
-    hidden = ["--config-repository", str(repository), "--author", person, "--committer", person]
-    call("promote", "--environment", "dev", *arguments, hidden=hidden, summary=summary)
-
-
-def call(*arguments: str, hidden: Sequence[str] = (), summary: Path | None = None) -> None:
-    """Call the program as the command line does, and end where it fails.
-
-    Args:
-        arguments: The command and its flags.
-        hidden: Further flags, which aren't worth showing.
-        summary: The file that takes the job's summary.
-    """
-    environ = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary or "")}
-    heading(f"$ gitops-promote {shlex.join(arguments)}")
-    status = main([*arguments, *hidden], environ)
-    if status:
-        sys.exit(status)
-
-
-def propose(github: GitHub, token: str, app: Path) -> None:
-    """Run a promotion to prod by pull request, as in a job of the app's repository.
+class Jobs:
+    """Jobs of the app's repository that call the program.
 
     Args:
         github: The stand-in for GitHub, which has both repositories.
         token: A token that may write to the config repository.
         app: The app's checkout.
     """
-    flags = ["--promotion-mode", "pull-request", "--environment", "prod", "--images", IMAGE]
-    flags += ["--target", "apps/shop/overlays/{environment}", "--labels", "production"]
-    flags += ["--reviewers", "hubot", "--gates", "Scan report=https://scan.example.com/shop/1.5.0"]
-    environ = {
-        **os.environ,
-        **github.environ,
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_REPOSITORY": "acme/shop",
-        "GITHUB_REF": "refs/tags/v1.5.0",
-        "GITHUB_SHA": git(app, "rev-parse", "HEAD").strip(),
-        "GITHUB_RUN_ID": "42",
-        "GITHUB_ACTOR": "octocat",
-        "GITHUB_STEP_SUMMARY": "",
-        "GITOPS_PROMOTE_TOKEN": token,
-    }
-    heading(f"$ gitops-promote promote {shlex.join(flags)}")
-    said = io.StringIO()
-    with redirect_stdout(said):
-        status = main(["promote", *flags, "--config-repository", "acme/deploy"], environ)
-    # Lines for the job's runner, which doesn't show them.
-    print("\n".join(line for line in said.getvalue().splitlines() if line[:2] != "::"))
-    if status:
-        sys.exit(said.getvalue())
+
+    def __init__(self, github: GitHub, token: str, app: Path) -> None:
+        self.github = github
+        self.token = token
+        self.app = app
+        self.run_id = 40
+
+    def call(
+        self, *arguments: str, tag: str = "v1.5.0", diff: bool = False, status: int = 0
+    ) -> None:
+        """Call the program and print what it says.
+
+        Args:
+            arguments: The command and its flags.
+            tag: The git tag whose push starts the job.
+            diff: Whether to print the difference, too.
+            status: How the call is to end; if it doesn't, the demo ends.
+        """
+        self.run_id += 1
+        environ = {
+            **os.environ,
+            **self.github.environ,
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": "acme/shop",
+            "GITHUB_REF": f"refs/tags/{tag}",
+            "GITHUB_SHA": git(self.app, "rev-parse", tag).strip(),
+            "GITHUB_RUN_ID": str(self.run_id),
+            "GITHUB_ACTOR": "octocat",
+            "GITHUB_STEP_SUMMARY": "",
+            "GITOPS_PROMOTE_TOKEN": self.token,
+            "NO_COLOR": "" if sys.stdout.isatty() else "1",
+        }
+        print(f"$ gitops-promote {shlex.join(arguments)}\n")
+        said = io.StringIO()
+        with redirect_stdout(said):
+            ended = main([*arguments, "--config-repository", "acme/deploy"], environ)
+        print(readable(said.getvalue(), diff=diff))
+        if ended != status:
+            sys.exit(f"It ended with the status {ended}.")
 
 
-def show(pull: PullRequest) -> None:
-    """Print a pull request.
+def readable(said: str, *, diff: bool) -> str:
+    """What a call says, as the log of a job shows it.
+
+    Args:
+        said: What it says.
+        diff: Whether to keep the difference.
+
+    Returns:
+        The text, without the lines that are for the job's runner alone.
+    """
+    lines = said.splitlines()
+    # Such a line parts the difference from the rest.
+    parts = [number for number, line in enumerate(lines) if line == " "]
+    if parts and not diff:
+        del lines[parts[0] : parts[-1] + 1]
+    error = "::error title=GitOps Promote::"
+    lines = [line.replace(error, "Error: ") for line in lines]
+    return "\n".join(line for line in lines if line[:2] != "::") + "\n"
+
+
+def show(pull: PullRequest, until: str) -> None:
+    """Print the first parts of a pull request, and which other ones it has.
 
     Args:
         pull: The pull request.
+        until: The heading of the first part that is left out.
     """
-    heading(f"Pull request #{pull.number}: {pull.title}")
+    first, _, rest = pull.body.partition(f"#### {until}")
+    others = [until, *re.findall(r"(?m)^#### (.*)", rest)]
     people = f"labels: {', '.join(pull.labels)}; reviewers: {', '.join(pull.reviewers)}"
-    print(f"{pull.head} -> {pull.base}; {people}\n\n{pull.body}")
-    for comment in pull.comments:
-        print(f"{comment.author} comments: {comment.body}")
+    print(f"Pull request #{pull.number}: {pull.title}\n{pull.head} -> {pull.base}; {people}\n")
+    print(re.sub(r"\]\(http://[^)]*\)", "]", first))  # whose addresses are this process's
+    print(f"(and: {'; '.join(others)})\n")
 
 
 def heading(text: str) -> None:
@@ -208,47 +224,54 @@ def heading(text: str) -> None:
         text: The line.
     """
     bold = ("\x1b[1;36m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
-    print(f"\n{bold[0]}{text}{bold[1]}\n", flush=True)
+    print(f"\n{bold[0]}== {text}{bold[1]}\n", flush=True)
 
 
-def review(folder: Path) -> None:
-    """The part of the demo with reviewers, on a stand-in for GitHub that runs in this process.
+def tell(github: GitHub, app: Path) -> None:
+    """Bring a release of the app to production and back.
 
     Args:
-        folder: A folder that has the app's checkout.
+        github: A stand-in for GitHub, which runs in this process.
+        app: The app's checkout, which is the current folder.
     """
-    app = folder / "shop"
-    files = {name: text.encode() for name, text in config_files().items()}
-    with GitHub(folder) as github:
-        github.add_repository("acme/deploy", files)
-        source = github.add_repository("acme/shop", {})
-        git(app, "push", "--quiet", "--force", str(source), "HEAD:main", "--tags")
-        github.add_collaborator("acme/deploy", "hubot")
-        token = github.add_token("octocat", {"acme/deploy": WRITES, "acme/shop": WRITES})
-        propose(github, token, app)
-        show(github.pull("acme/deploy"))
+    deploy = github.add_repository("acme/deploy", config_files())
+    source = github.add_repository("acme/shop", {})
+    git(app, "push", "--quiet", str(source), "+HEAD:main", "--tags")
+    github.add_collaborator("acme/deploy", "hubot")
+    token = github.add_token("octocat", {"acme/deploy": WRITES, "acme/shop": WRITES})
+    jobs = Jobs(github, token, app)
+    promote = ("promote", "--app", "shop", "--environment")
+
+    heading("acme/deploy, the config repository, has a policy: .gitops-promote.yaml")
+    print(POLICY)
+    heading("acme/shop, the app, is tagged v1.5.0: its job promotes that to dev")
+    jobs.call(*promote, "dev", diff=True)
+    print(git(deploy, "log", "-1", "--format=%an <%ae>%n%n%B", "main"))
+    heading("It can't skip test")
+    jobs.call(*promote, "prod", status=1)
+    heading("So test takes what dev runs, and prod what test runs, by pull request")
+    jobs.call(*promote, "test", "--promote-from", "dev")
+    jobs.call(*promote, "prod", "--promote-from", "test")
+    show(github.pull("acme/deploy"), until="What changes in the cluster")
+    github.merge("acme/deploy", 1, "squash")
+    heading("A job of v1.4.2 was held up and comes late: it changes nothing")
+    jobs.call(*promote, "dev", tag="v1.4.2")
+    heading("v1.5.0 is bad: prod goes back to what it ran before")
+    jobs.call("rollback", "--app", "shop", "--environment", "prod")
+    show(github.pull("acme/deploy", 2), until="Before you approve")
+    github.merge("acme/deploy", 2, "squash")
+    heading("That holds: the job of v1.5.0 is run again, and changes nothing")
+    jobs.call(*promote, "prod", "--promote-from", "test")
+    heading("What happened, by the config repository's history")
+    print(git(deploy, "log", "--reverse", "-4", "--format=%h %s", "main"))
 
 
 def run() -> None:
     """The demo."""
-    with TemporaryDirectory(prefix="gitops-promote-demo-") as name:
-        folder = Path(name)
-        summary = folder / "summary.md"
-        repository = make_config_repository(folder)
-        print(f"A config repository with dev, test and prod: {repository}")
-        os.chdir(make_app_repository(folder))
-        print("The app's checkout, at the tag v1.5.0: what would a build be tagged with?")
-        call("tags", "--images", IMAGE)
-        targets = ["--target", "apps/shop/overlays/{environment}"]
-        targets += ["--target", "charts/shop/values-{environment}.yaml"]
-        promote(repository, "--images", IMAGE, *targets, summary=summary)
-        heading("The commit")
-        print(git(repository, "log", "-1", "--stat", "--format=fuller", "main"))
-        heading("The job's summary, as Markdown")
-        print(summary.read_text(encoding="utf-8"))
-        # The same again: there is nothing to do, and that is a success.
-        promote(repository, "--images", IMAGE, *targets, summary=summary)
-        review(folder)
+    with TemporaryDirectory(prefix="gitops-promote-demo-") as name, GitHub(Path(name)) as github:
+        app = make_app_repository(Path(name))
+        os.chdir(app)
+        tell(github, app)
         os.chdir(Path(__file__).parent)  # the temporary folder can't be removed from within
 
 
