@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitops_promote.core.change import Change
@@ -50,7 +50,8 @@ class Outcome:
 
     `branch` is the one that is changed, or that the pull request goes to; `review` is None where
     the mode is none for reviewers. `stale` says why something older was not promoted, `override`
-    for which reason the policy's order was skipped.
+    for which reason the policy's order was skipped. `undone` has the versions that a rollback
+    takes back, by image.
     """
 
     plan: Plan
@@ -64,6 +65,7 @@ class Outcome:
     own_token: bool = False
     stale: str = ""
     override: str = ""
+    undone: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -82,7 +84,8 @@ class Outcome:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What somebody should look at, whatever became of the promotion."""
-        return self.plan.warnings + (self.review.warnings if self.review else ())
+        skipped = (f"The order was skipped: {self.override}",) if self.override else ()
+        return skipped + self.plan.warnings + (self.review.warnings if self.review else ())
 
     @property
     def headline(self) -> str:
@@ -157,6 +160,7 @@ def to_json(outcome: Outcome) -> str:
             "changes": changes,
             "reason": outcome.reason,
             "override": outcome.override,
+            "rolled-back-from": dict(outcome.undone),
             "warnings": list(outcome.warnings),
         },
         ensure_ascii=False,
@@ -175,6 +179,8 @@ def to_markdown(outcome: Outcome) -> str:
     plan = outcome.plan
     review = outcome.review
     parts = [f"### {escape(outcome.headline)}"]
+    if outcome.stale:
+        parts = ["### Not promoted", prose(outcome.stale)]
     if review and review.summary:
         parts += [*_whereto(outcome), review.summary.strip()]
         if not review.has_api:
@@ -183,6 +189,7 @@ def to_markdown(outcome: Outcome) -> str:
         return "\n\n".join(parts) + "\n"
     parts += [_table(plan.changes)] if plan.changes else []
     parts += _whereto(outcome)
+    parts += [prose(holds)] if (holds := _holds(outcome)) else []
     if plan.diff:
         parts.append(fenced(cut(plan.diff), "diff"))
     # The reason is the headline already.
@@ -203,6 +210,8 @@ def notice(outcome: Outcome) -> str:
     review = outcome.review
     if outcome.stale:
         return outcome.stale
+    if outcome.commit and outcome.undone and not review:
+        return _holds(outcome)
     if review and review.stands and review.reason not in review.warnings:
         return review.reason
     if review and review.has_api and review.operation == "created" and outcome.own_token:
@@ -217,6 +226,14 @@ def notice(outcome: Outcome) -> str:
         f"{review.branch} to {outcome.branch}: its title and body are on the summary and in the "
         "outputs."
     )
+
+
+def _holds(outcome: Outcome) -> str:
+    """What a rollback means for what comes next."""
+    if not (outcome.changed and outcome.undone):
+        return ""
+    than = ", ".join(f"`{version}`" for version in dict.fromkeys(outcome.undone.values()))
+    return f"This holds: what is not newer than {than} stays away, unless `allow-downgrade` is set."
 
 
 def _whereto(outcome: Outcome) -> list[str]:

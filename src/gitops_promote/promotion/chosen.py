@@ -170,7 +170,8 @@ def one_version(group: Sequence[Running], where: str) -> Running:
             for version, one in list(versions.items())[:_MOST_PLACES]
         ]
         raise PromoteError(
-            f"In {where} there are several versions of `{group[0].reference.name}`: {', '.join(places)}.",
+            f"In {where} there are several versions of `{group[0].reference.name}`: "
+            f"{', '.join(places)}.",
             "Name one environment or target, or bring all of them to one version first.",
         )
     return group[0]

@@ -235,6 +235,7 @@ class _Promotion:
             own_token=bool(self.credentials.token_server),
             stale=settled.stale,
             override=settled.request.override,
+            undone={one.image: one.build.version for one in reversed(settled.request.undone)},
         )
 
 

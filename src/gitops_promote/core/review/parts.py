@@ -127,11 +127,12 @@ def _verdict(rendered: Sequence[Rendered]) -> str:
     return f"In the cluster **{what}, {verdict}**."
 
 
-def started_by(source: Source) -> str:
+def started_by(source: Source, done: str = "Started") -> str:
     """Say who started the run, and link both.
 
     Args:
         source: The run.
+        done: What they did by it.
 
     Returns:
         Markdown that notifies nobody; empty where nothing is known.
@@ -139,7 +140,7 @@ def started_by(source: Source) -> str:
     actor, run = _actor(source), _run(source)
     if not (actor or run):
         return ""
-    return "Started" + (f" by {actor}" if actor else "") + (f" in {run}" if run else "") + "."
+    return done + (f" by {actor}" if actor else "") + (f" in {run}" if run else "") + "."
 
 
 def footer() -> str:
@@ -228,7 +229,7 @@ def _warnings(facts: Facts, room: int) -> str:
 def _source(facts: Facts, room: int) -> str:
     request, history = facts.request, facts.history
     tops = [_undone(facts)] if request.undone else []
-    by = started_by(request.source)
+    by = started_by(request.source, "Rolled back" if tops else "Started")
     if history is None:
         built = "" if tops else _built_from(_trusted(facts, request.built_from))
         return "\n\n".join([*tops, " ".join(text for text in (built, by) if text)]).rstrip()
