@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gitops_promote.cli import COMMANDS, environment, parse_arguments
@@ -56,6 +58,25 @@ def test_a_rollback_is_told_by_its_command() -> None:
         "GITOPS_PROMOTE_TO": "1",
         "GITOPS_PROMOTE_ROLLBACK": "true",
     }
+
+
+def test_a_rollback_differs_from_a_promotion_in_words_alone() -> None:
+    inputs = {item.name: item for item in INPUTS}
+
+    for item in COMMANDS["rollback"]:
+        known = inputs[item.name]
+        assert replace(item, help=known.help, default_text=known.default_text) == known
+
+
+def test_the_help_of_a_rollback_speaks_of_no_promotion(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["rollback", "--help"])
+
+    shown = " ".join(capsys.readouterr().out.split()).partition(" what: ")[2]
+    assert "by their names alone" in shown
+    assert "Roll back NAMES to VERSION in ENVIRONMENT" in shown
+    for other in ("Promote NAMES", "omputed tag", "@DIGEST", "version tags", "With rollback"):
+        assert other not in shown
 
 
 def test_a_secret_has_no_flag(capsys: pytest.CaptureFixture[str]) -> None:

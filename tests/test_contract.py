@@ -100,12 +100,13 @@ def shown_default(item: Input) -> str:
 
 def test_every_command_is_an_action() -> None:
     own = {name: set(inputs) for name, inputs in COMMANDS.items()}
-    # Going back is an input of the action, and a command of its own.
+    # Going back is an input of the action, and a command of its own, with its own words.
     back = {"rollback", "to"}
-    given = {item for item in PROMOTE.inputs if item.name in back}
-    own["promote"] |= own.pop("rollback") | given
+    own["promote"] |= {item for item in PROMOTE.inputs if item.name in back}
+    going_back = {item.variable for item in own.pop("rollback")}
 
     assert {action.command: set(action.inputs) for action in ACTIONS} == own
+    assert going_back <= {item.variable for item in PROMOTE.inputs}
     assert {item.name for item in COMMANDS["promote"]}.isdisjoint(back)
     assert "to" in {item.name for item in COMMANDS["rollback"]}
 

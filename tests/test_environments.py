@@ -11,6 +11,7 @@ import pytest
 
 from calls import JOB, PERSON
 from gitops_promote.__main__ import main
+from gitops_promote.effects.git.repository import GitRepository
 from memory import SHOP, deployment, overlay
 from servers import commit_files, file_of, git, head_of, make_bare
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from _pytest.capture import CaptureFixture
+
+    from gitops_promote.effects.config_repository import Head, NewCommit
 
 POLICY = """\
 version: 1
@@ -441,7 +444,7 @@ def test_a_rollback_to_what_never_ran(place: Place) -> None:
 
     assert done["status"] == 1
     assert "dev never ran `0.5.0`, by the config repository's history." in done["error"]
-    assert "These did, the newest first: `1.0.0`." in done["error"]
+    assert "These did, the newest first: `1.1.0`, `1.0.0`." in done["error"]
     assert head_of(place.bare) == before
 
 
@@ -584,3 +587,341 @@ def test_environments_that_are_alike_go_back_together(place: Place) -> None:
     count = git("--git-dir", place.bare, "rev-list", "--count", f"{before}..main")
     assert count.strip() == b"1"
     assert [place.version(name) for name in ("dev", "test")] == ["1.0.0", "1.0.0"]
+
+
+def refused(place: Place, said: str, *arguments: str, **environ: str) -> None:
+    """Make sure that a call is refused, and that nothing is written."""
+    before = head_of(place.bare)
+    done = place.call("promote", "--app", "shop", *arguments, **environ)
+
+    assert done["status"] == 1, done
+    assert said in done["error"]
+    assert "Traceback" not in done["error"]
+    assert head_of(place.bare) == before
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("apps/shop/overlays/prod", "is no target of shop in dev"),
+        ("helm:apps/shop/overlays/dev/kustomization.yaml#images[0].newTag", "is no target of shop"),
+        ("helm:apps/shop/overlays/dev/values.yaml", "is no target of shop in dev"),
+        (".gitops-promote.yaml", "The policy is no target of a promotion."),
+        ("helm:.gitops-promote.yaml#environments.prod.mode", "The policy is no target"),
+    ],
+)
+def test_a_target_that_the_policy_does_not_give(place: Place, target: str, said: str) -> None:
+    values = f"image:\n  repository: {SHOP}\n  tag: '1'\n".encode()
+    commit_files(place.bare, {"apps/shop/overlays/dev/values.yaml": values})
+    given = ("--environment", "dev", "--images", f"{SHOP}:1.1.0")
+
+    refused(place, said, *given, "--target", target)
+
+
+def test_a_glob_passes_over_the_policy(place: Place) -> None:
+    place.policy('    targets: ["apps/shop/overlays/{environment}"]\n', "")
+    values = f"image:\n  repository: {SHOP}\n  tag: '1'\n".encode()
+    commit_files(place.bare, {"values.yaml": values})
+
+    assert place.promote("dev", "2", "--target", "helm:*.yaml")["changed"]
+    assert file_of(place.bare, ".gitops-promote.yaml").startswith(b"version: 1\nenv")
+
+
+def test_what_another_environment_or_app_has_is_not_this_one_s(place: Place) -> None:
+    place.policy(
+        '    targets: ["apps/shop/overlays/{environment}"]\n    source-repository: acme/shop\n',
+        "    environments: {prod: {targets: apps/shop/overlays/prod}}\n  blog:\n",
+    )
+    prod = ("--target", "apps/shop/overlays/prod")
+    said = "is a target of shop in prod, and not of"
+
+    refused(place, said, "--environment", "dev", "--images", f"{SHOP}:2", *prod)
+    refused(place, said, "--app", "blog", "--environment", "dev", "--images", f"{SHOP}:2", *prod)
+
+
+def test_paths_bind_the_whole_program(place: Place) -> None:
+    place.policy("dev: {mode: push}", 'dev: {mode: push, paths: ["clusters/**"]}')
+
+    refused(
+        place, "is outside of what dev may change", "--environment", "dev", "--images", f"{SHOP}:2"
+    )
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+def test_a_version_that_two_environments_share_is_changed_in_none(
+    place: Place, anchored: bool
+) -> None:
+    place.policy('"apps/shop/overlays/{environment}"', '"values.yaml#{environment}.image"')
+    own, other = ("&v 1.0.0", "*v") if anchored else ("1.0.0", "1.0.0")
+    values = "".join(
+        f"{name}:\n  image:\n    repository: {SHOP}\n    tag: {tag}\n"
+        for name, tag in (("dev", own), ("test", other), ("prod", other), ("strict", other))
+    )
+    commit_files(place.bare, {"values.yaml": values.encode()})
+
+    if anchored:
+        said = "`values.yaml` is also a target of test, where this call would change what runs."
+        refused(place, said, "--environment", "dev", "--images", f"{SHOP}:1.1.0")
+    else:
+        assert place.promote("dev", "1.1.0")["changed"]
+        assert file_of(place.bare, "values.yaml").count(b"1.1.0") == 1
+
+
+def test_a_digest_must_run_where_it_comes_from(place: Place) -> None:
+    place.promote("dev", "1.1.0")
+    pinned = f"{SHOP}:1.1.0@sha256:{'e' * 64}"
+
+    refused(place, "only from dev", "--environment", "test", "--images", pinned)
+    assert place.promote("dev", f"1.1.0@sha256:{'e' * 64}")["changed"]
+    assert place.promote("test", f"1.1.0@sha256:{'e' * 64}")["changed"]
+
+
+def test_another_repository_must_run_where_it_comes_from(place: Place) -> None:
+    place.policy("    images: [ghcr.io/acme/shop]\n", "")
+    place.promote("dev", "1.1.0")
+
+    said = "only from dev, which runs `ghcr.io/acme/shop:1.1.0` and not `evil.io/shop:1.1.0`"
+    image = f"{SHOP}=evil.io/shop:1.1.0"
+    refused(place, said, "--environment", "test", "--images", image)
+
+
+def test_each_environment_may_have_a_registry_of_its_own(place: Place) -> None:
+    for name in ("dev", "test"):
+        text = f"resources: [../../base]\nimages:\n- name: {SHOP}\n  newName: {name}.io/shop\n"
+        commit_files(place.bare, {kustomization(name): f"{text}  newTag: 1.0.0\n".encode()})
+    place.promote("dev", "1.1.0")
+
+    assert place.promote("test", "1.1.0")["changed"]
+    given = ("--app", "shop", "--environment", "test", "--promote-from", "dev")
+    place.promote("dev", "1.2.0")
+    assert place.call("promote", *given)["changed"]
+    shown = file_of(place.bare, kustomization("test")).decode()
+    assert "newName: test.io/shop\n  newTag: 1.2.0" in shown
+
+
+def test_all_places_of_the_environment_before_must_have_it(place: Place) -> None:
+    place.policy('["apps/shop/overlays/{environment}"]', '["clusters/*/{environment}"]')
+    for cluster in ("eu", "us"):
+        for name in ("dev", "test"):
+            path = f"clusters/{cluster}/{name}/kustomization.yaml"
+            commit_files(place.bare, {path: overlay(f"{SHOP}:1.0.0").encode()})
+    place.promote("dev", "1.1.0")
+    path = "clusters/us/dev/kustomization.yaml"
+    commit_files(place.bare, {path: overlay(f"{SHOP}:1.0.0").encode()})
+
+    said = "only from dev, which runs `1.1.0`, `1.0.0` and not `1.1.0`"
+    refused(place, said, "--environment", "test", "--images", f"{SHOP}:1.1.0")
+
+
+def test_an_override_is_for_where_it_is_allowed_alone(place: Place) -> None:
+    given = ("--environment", "prod\nstrict", "--images", f"{SHOP}:1.1.0")
+
+    refused(place, "strict takes a version", *given, "--override", "INC-1")
+
+
+def test_targets_that_are_written_out_for_each_environment(place: Place) -> None:
+    place.policy(
+        '    targets: ["apps/shop/overlays/{environment}"]\n',
+        "    environments:\n      dev: {targets: apps/shop/overlays/dev}\n"
+        "      test: {targets: apps/shop/overlays/test}\n",
+    )
+    place.promote("dev", "1.1.0")
+    given = ("--app", "shop", "--environment", "test", "--promote-from", "dev")
+
+    assert place.call("promote", *given)["changed"]
+
+
+def test_a_late_older_run_is_no_failure_where_there_is_an_order(place: Place) -> None:
+    for version in ("1.1.0", "1.2.0"):
+        for name in ("dev", "test"):
+            place.promote(name, version)
+    late = place.promote("test", "1.1.0")
+
+    assert (late["status"], late["changed"]) == (0, False)
+    assert "`1.1.0` is older by semantic versioning" in late["reason"]
+    assert (late["version"], late["tags"]) == ("1.2.0", [f"{SHOP}:1.2.0"])
+
+
+def test_a_policy_of_a_branch_of_one_s_own_opens_nothing(place: Place) -> None:
+    git("--git-dir", place.bare, "update-ref", "refs/heads/mine", "refs/heads/main")
+    mine = "version: 1\ndefaults: {branch: mine}\nenvironments: {strict: }\n"
+    commit_files(place.bare, {".gitops-promote.yaml": mine.encode()}, "mine")
+
+    said = "strict is on branch main, and this call asks for mine."
+    given = ("--environment", "strict", "--images", f"{SHOP}:2.0.0", "--config-ref", "mine")
+    refused(place, said, *given)
+
+
+def test_a_policy_under_the_usual_name_goes_before_another_one_anywhere(place: Place) -> None:
+    """The default branch has none of the usual name, and the branch that is changed has."""
+    git("--git-dir", place.bare, "update-ref", "refs/heads/live", "refs/heads/main")
+    loose = b"version: 1\nenvironments: {strict: {branch: live}}\n"
+    git("--git-dir", place.bare, "update-ref", "-d", "refs/heads/main")
+    commit_files(place.bare, {"loose.yaml": loose})
+    given = ("--environment", "strict", "--images", f"{SHOP}:2.0.0", "--config-ref", "live")
+
+    refused(
+        place,
+        "Input `policy-file` names loose.yaml, and the policy is .gitops-promote.yaml.",
+        *given,
+        *("--policy-file", "loose.yaml"),
+    )
+
+
+def test_a_branch_that_is_not_there(place: Place) -> None:
+    place.policy("dev: {mode: push}", "dev: {mode: push, branch: nope}")
+    given = ("--environment", "dev", "--images", f"{SHOP}:2.0.0")
+
+    refused(place, "has no branch nope. Correct `branch`, or make the branch.", *given)
+
+
+def test_a_rollback_never_goes_to_something_newer(place: Place) -> None:
+    """Not after a rollback to an old version, nor after a revert by hand."""
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        place.promote("dev", version)
+    place.rollback("dev", "--to", "1.1.0")
+    place.rollback("dev")
+    assert place.version("dev") == "1.0.0"
+
+    before = file_of(place.bare, kustomization("dev"))
+    place.promote("dev", "1.4.0")
+    commit_files(place.bare, {kustomization("dev"): before})
+    done = place.rollback("dev")
+    assert (done["status"], place.version("dev")) == (1, "1.0.0")
+
+
+def test_a_rollback_by_the_same_run_again_does_nothing_more(place: Place) -> None:
+    for version in ("1.1.0", "1.2.0"):
+        place.promote("dev", version)
+    first = place.rollback("dev", GITHUB_RUN_ID="900")
+    again = place.rollback("dev", GITHUB_RUN_ID="900")
+
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert place.version("dev") == "1.1.0"
+
+
+def test_a_rollback_to_something_newer_keeps_the_order(place: Place) -> None:
+    place.promote("prod", "1.1.0", "--override", "INC-1")
+    place.rollback("prod")
+    forward = place.rollback("prod", "--to", "1.1.0")
+
+    assert forward["status"] == 1
+    assert "only from test" in forward["error"]
+    assert place.version("prod") == "1.0.0"
+
+
+def test_a_rollback_of_one_image_leaves_the_other(place: Place) -> None:
+    """Both are called `app` in their overlays, by another new name."""
+    place.policy("[ghcr.io/acme/shop]", "[a.io/shop, a.io/blog]")
+    place.policy('["apps/shop/overlays/{environment}"]', '["apps/*/overlays/{environment}"]')
+    for name in ("shop", "blog"):
+        text = f"resources: [x.yaml]\nimages:\n- name: app\n  newName: a.io/{name}\n"
+        path = f"apps/{name}/overlays/dev/kustomization.yaml"
+        commit_files(place.bare, {path: f"{text}  newTag: 1.0.0\n".encode()})
+    usual = ("--app", "shop", "--environment", "dev", "--images")
+    assert place.call("promote", *usual, "a.io/shop:2.0.0\na.io/blog:7.0.0")["changed"]
+    assert place.call("promote", *usual, "a.io/blog:7.1.0")["changed"]
+    done = place.rollback("dev")
+
+    assert done["changed"], done
+    assert b"newTag: 2.0.0" in file_of(place.bare, "apps/shop/overlays/dev/kustomization.yaml")
+    assert b"newTag: 7.0.0" in file_of(place.bare, "apps/blog/overlays/dev/kustomization.yaml")
+
+
+def test_a_rollback_of_another_environment_holds_nothing_back(place: Place) -> None:
+    place.policy('["apps/shop/overlays/{environment}"]', '["clusters/*/{environment}"]')
+    place.policy("after: dev", "")
+    for cluster in ("eu", "us"):
+        for name in ("dev", "test"):
+            path = f"clusters/{cluster}/{name}/kustomization.yaml"
+            commit_files(place.bare, {path: overlay(f"{SHOP}:1.0.0").encode()})
+    for version in ("1.1.0", "1.2.0"):
+        place.promote("dev", version)
+        place.promote("test", version)
+    place.promote("dev", "9.0.0")
+    place.rollback("dev")
+    place.rollback("test")
+    message = place.message()
+
+    assert "Rolled-Back-From: ghcr.io/acme/shop 1.2.0 " in message
+    assert "9.0.0" not in message
+    assert place.promote("test", "1.3.0")["changed"]
+
+
+def test_what_comes_back_from_a_rollback_is_compared_as_ever(place: Place) -> None:
+    place.promote("dev", "2.0.0")
+    place.promote("dev", "1.1.0", "--allow-downgrade")
+    place.rollback("dev", "--to", "2.0.0")
+
+    assert not place.promote("dev", "1.5.0")["changed"]
+    assert place.version("dev") == "2.0.0"
+
+
+def test_a_rollback_to_a_version_of_several_images_takes_all_that_had_it(place: Place) -> None:
+    place.policy("[ghcr.io/acme/shop]", "[ghcr.io/acme/shop, ghcr.io/acme/worker]")
+    both = overlay(f"{SHOP}:1.4.2", "ghcr.io/acme/worker:1.4.2").encode()
+    commit_files(place.bare, {kustomization("dev"): both})
+    place.promote("dev", "1.5.0")
+    worker = ("--app", "shop", "--environment", "dev", "--images", "ghcr.io/acme/worker:1.5.0")
+    place.call("promote", *worker)
+    done = place.rollback("dev", "--to", "1.4.2")
+
+    assert done["changed"]
+    assert file_of(place.bare, kustomization("dev")) == both
+
+
+def test_a_version_that_no_registry_takes_is_not_copied(place: Place) -> None:
+    text = overlay(f"{SHOP}:1").replace('"1"', '"1\\n::error::evil\\e[2J"')
+    commit_files(place.bare, {kustomization("dev"): text.encode()})
+    given = ("--environment", "test", "--promote-from", "dev")
+
+    refused(place, "which no registry accepts", *given)
+    assert "\n::error::evil" not in place.last
+
+
+def test_an_image_without_a_name_is_not_guessed(place: Place) -> None:
+    place.policy(POLICY, "version: 1\nenvironments: {dev: , test: }\n")
+    for name in ("dev", "test"):
+        commit_files(place.bare, {f"values-{name}.yaml": b"image: {tag: '1'}\n"})
+    given = ("--environment", "test", "--promote-from", "dev")
+    done = place.call("promote", *given, "--target", "values-{environment}.yaml#image.tag")
+
+    assert done["status"] == 1
+    assert "Name the image in `images`" in done["error"]
+
+
+def test_a_rollback_is_not_of_what_came_meanwhile(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.promote("dev", "1.1.0")
+    push, rivals = GitRepository.push, [overlay(f"{SHOP}:1.2.0").encode()]
+
+    def late(repository: GitRepository, head: Head, new: NewCommit) -> str:
+        if rivals:
+            commit_files(place.bare, {kustomization("dev"): rivals.pop()})
+        return push(repository, head, new)
+
+    monkeypatch.setattr(GitRepository, "push", late)
+    done = place.rollback("dev")
+
+    assert done["status"] == 1
+    assert "What runs there was changed while it was about to be rolled back." in done["error"]
+    assert place.version("dev") == "1.2.0"
+
+
+def test_a_late_run_that_loses_a_race_is_stale_then(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.promote("dev", "1.1.0")
+    push, rivals = GitRepository.push, [overlay(f"{SHOP}:1.3.0").encode()]
+
+    def late(repository: GitRepository, head: Head, new: NewCommit) -> str:
+        if rivals:
+            commit_files(place.bare, {kustomization("dev"): rivals.pop()})
+        return push(repository, head, new)
+
+    monkeypatch.setattr(GitRepository, "push", late)
+    done = place.promote("dev", "1.2.0")
+
+    assert not done["changed"]
+    assert place.version("dev") == "1.3.0"

@@ -14,7 +14,6 @@ import pytest
 from github_double import GitHub as Server
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.effects.config_repository import ConfigRepository, Head, Past, UnsuitedError
-from gitops_promote.effects.git import history
 from gitops_promote.effects.git.repository import Credentials, GitRepository
 from gitops_promote.effects.github.client import GitHub
 from gitops_promote.effects.github.config_repository import ApiRepository
@@ -257,9 +256,9 @@ def test_each_way_says_what_the_whole_history_does(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gitops_promote.effects.git.history._DEPTHS", (3, 8, 20, 2**31 - 1))
+    monkeypatch.setattr("gitops_promote.effects.git.past._DEPTHS", (3, 8, 20, 2**31 - 1))
     monkeypatch.setattr("gitops_promote.effects.github.past._WINDOWS", (11, 12, 15))
-    monkeypatch.setattr(history.HistoryRepository, "_depth", 3)
+    monkeypatch.setattr("gitops_promote.effects.git.past.HistoryRepository._depth", 3)
     random_story(bare, seed)
 
     found = {path: (log(repository, path), log(api, path)) for path in PATHS}

@@ -108,7 +108,13 @@ def nobody(repository: Source, one: Sequence[str], other: Sequence[str]) -> None
         (bare("abcdef1-9"), bare("abcdef1dd-9"), 0, BY_RUN),
         (bare("abcdef1-9"), bare("fedcba9"), None, ""),
         (built("a", "", "9"), built("b", "", "10"), -1, BY_RUN),
-        (built("abcdef1-9", "", "30"), built("fedcba9-10", "", "20"), 1, BY_RUN),
+        # A tag tells the run that built it, a source maybe the one that deployed it.
+        (built("abcdef1-9", "", "30"), built("fedcba9-10", "", "20"), -1, BY_RUN),
+        (built("abcdef1-9", "", "30"), built("abcdef1-10", "", "20"), -1, BY_RUN),
+        (built("abcdef1-9@sha256:a", "", "30"), built("abcdef1-9", "", "20"), 0, BY_RUN),
+        (built("abcdef1-9", "", "30"), built("b", "", "20"), 1, BY_RUN),
+        # Here it tells none, as one run builds one commit.
+        (built("abcdef1-9", "", "30"), built("fedcba9-9", "", "20"), 1, BY_RUN),
         (built("a", "", "9"), built("b", "", "x"), None, ""),
         (built("a", "", "9"), built("b", "", "\u0661"), None, ""),
         (built("a", "", "9"), built("b", "", "9" * 5000), None, ""),
@@ -146,6 +152,50 @@ def test_the_examples_of_semantic_versioning(versions: str) -> None:
     for older, newer in combinations(map(bare, versions.split()), 2):
         assert compare(older, newer, nobody) == Comparison(-1, BY_VERSION)
         assert compare(newer, older, nobody) == Comparison(1, BY_VERSION)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("1.5.0-rc9", "1.5.0-rc10"),
+        ("v1.5.0-r9", "1.5.0-r10"),
+        ("1.5.0-beta2", "1.5.0-beta10@sha256:a"),
+        ("1.5.0-SNAPSHOT-9", "1.5.0-SNAPSHOT-10"),
+        ("1.5.0-20240501-9", "1.5.0-20240501-10"),
+        ("1.5.0-rc09", "1.5.0-rc10"),
+        ("1.5.0-rc9", "1.5.0-rc10+build.1"),
+        (f"1.5.0-rc9{'0' * 200}", f"1.5.0-rc10{'0' * 200}"),
+        # Only what differs first counts.
+        ("1.5.0-a.rc9", "1.5.0-a.rc10"),
+        ("1.5.0-rc9.b", "1.5.0-rc10.a"),
+        ("1.5.0-rc9.1.2", "1.5.0-rc10"),
+        ("1.5.0-alpha.rc10", "1.5.0-beta.rc9"),
+        ("1.5.0-rc9.9.abcdef1", "1.5.0-rc10.1.fedcba9"),
+        ("1.5.0-rc10", "1.5.1-rc9"),
+        ("1.5.0-rc10", "1.10.0-rc9"),
+        ("1.5.0-rc10", "1.5.0"),
+    ],
+)
+def test_a_number_behind_the_same_letters_counts(older: str, newer: str) -> None:
+    assert compare(bare(older), bare(newer), nobody) == Comparison(-1, BY_VERSION)
+    assert compare(bare(newer), bare(older), nobody) == Comparison(1, BY_VERSION)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("1.5.0-RC10", "1.5.0-rc9"),
+        ("1.5.0-beta10", "1.5.0-rc9"),
+        ("1.5.0-rc10x", "1.5.0-rc9x"),
+        ("1.5.0-rc", "1.5.0-rc9"),
+        ("1.5.0-rc09", "1.5.0-rc9"),
+        ("1.5.0-10", "1.5.0-rc9"),
+        ("1.5.0-rc.10", "1.5.0-rc9"),
+    ],
+)
+def test_any_other_identifier_is_a_text(older: str, newer: str) -> None:
+    assert compare(bare(older), bare(newer), nobody) == Comparison(-1, BY_VERSION)
+    assert compare(bare(newer), bare(older), nobody) == Comparison(1, BY_VERSION)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +256,7 @@ def test_a_version_without_a_commit_is_not_asked_for(one: Build, other: Build) -
 _VERSIONS = st.one_of(
     st.text(max_size=20),
     st.from_regex(r"v?[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}(-[0-9a-g.-]{0,9})?", fullmatch=True),
+    st.from_regex(r"1\.5\.0-(rc|r)[0-9]{0,3}(\.(rc|b-)?[0-9]{1,2}){0,2}", fullmatch=True),
     st.builds(
         "{}{}{}".format,
         st.sampled_from([it[:7] for it in COMMITS] + ["1.4.1", "shop", "main-2b3c4d5", "0abcdef"]),

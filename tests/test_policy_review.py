@@ -118,6 +118,17 @@ def test_a_skip_with_a_reason_says_it_to_the_reviewer(hub: Hub, via: str) -> Non
     assert "\nPromotion-Override: INC-42 <b>down</b> @octocat\n" in message
 
 
+def test_a_body_of_the_call_hides_nothing_that_the_policy_tells(hub: Hub) -> None:
+    gates = "Mine=https://mine.example.com"
+    given = ("--override", "INC-42", "--gates", gates, "--body", "Hello")
+    promote(hub, "prod", "1.1.0", *given)
+
+    assert hub.pull.body.startswith(
+        "> **Order skipped:** INC-42\n\nHello\n\n#### Before you approve\n\n"
+        "- [ ] [Scan](https://scan.example.com)\n\n<!--"
+    )
+
+
 def test_a_push_is_refused(hub: Hub) -> None:
     before = head_of(hub.bare)
     promote(hub, "prod", "1.1.0", "--promotion-mode", "push", status=1)
@@ -168,6 +179,13 @@ def test_an_open_rollback_is_not_undone_by_what_it_takes_back(hub: Hub, via: str
         newer = promote(hub, name, "1.2.0", "--commit-via", via)
     assert newer["pull-request-operation"] == "updated"
     assert hub.pull.title == "Promote shop to 1.2.0 in prod"
+    comment = "`1.2.0` takes the place of the rollback to `1.0.0`. Started by "
+    assert [one.body.startswith(comment) for one in hub.pull.comments] == [True]
+    number = hub.pull.number
+    told = f"This takes the place of the rollback to `1.0.0` in pull request #{number}."
+    assert told in newer["warnings"]
+    again = promote(hub, "prod", "1.2.0", "--commit-via", via)
+    assert (again["warnings"], len(hub.pull.comments)) == ([], 1)
 
 
 @both
@@ -179,6 +197,29 @@ def test_a_rollback_takes_the_place_of_an_open_promotion(hub: Hub, via: str) -> 
 
     assert told["pull-request-operation"] == "updated"
     assert hub.pull.title == "Roll back shop to 1.0.0 in prod"
+    assert hub.pull.comments[-1].body.startswith("`1.0.0` supersedes `1.2.0`. ")
+
+
+def test_a_rollback_is_one_though_somebody_proposed_the_same(hub: Hub) -> None:
+    to_prod(hub, "1.1.0", "api")
+    promote(hub, "prod", "1.0.0", "--allow-downgrade", "--override", "by hand")
+    told = rollback(hub)
+
+    message = git("--git-dir", hub.bare, "log", "-1", "--format=%B", BRANCH).decode()
+    assert told["pull-request-operation"] == "updated"
+    assert "\nRolled-Back-From: ghcr.io/acme/shop 1.1.0 " in message
+
+
+def test_a_reason_is_added_to_what_is_open(hub: Hub) -> None:
+    for name in ("dev", "test"):
+        promote(hub, name, "1.1.0")
+    promote(hub, "prod", "1.1.0")
+    for name in ("dev", "test"):
+        promote(hub, name, "1.2.0")
+    told = promote(hub, "prod", "1.1.0", "--override", "INC-7")
+
+    assert told["pull-request-operation"] == "updated"
+    assert "**Order skipped:** INC-7" in hub.pull.body
 
 
 @both

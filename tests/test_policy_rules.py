@@ -72,7 +72,12 @@ def places(ruling: Ruling, *found: tuple[str, str]) -> list[Located]:
     """Files, each with the line of `target` that led there."""
     environment = ruling.environments[0].name
     return [
-        Located(parse_target(line, environment, ruling.app), path, "helm") for path, line in found
+        Located(
+            parse_target(line, environment, ruling.app),
+            path,
+            "kustomize" if path.endswith("kustomization.yaml") else "helm",
+        )
+        for path, line in found
     ]
 
 
@@ -150,6 +155,9 @@ def test_an_image_of_the_app(item: str) -> None:
         "ghcr.io/acme/web:1",
         "ghcr.io/acme/shop=ghcr.io/evil/shop:1",
         "ghcr.io/acme/web=ghcr.io/acme/shop:1",
+        "app-image=app-image:1",
+        "ghcr.io/acme/shop=ghcr.io/acme/shop-worker:1",
+        "app-image=ghcr.io/acme/shop:1",
     ],
 )
 def test_an_image_that_is_not_the_app_s(item: str) -> None:

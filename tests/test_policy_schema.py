@@ -29,6 +29,7 @@ from gitops_promote.core.policy.definition import (
 )
 from gitops_promote.core.policy.reading import read_policy
 from gitops_promote.core.policy.schema import schema
+from gitops_promote.core.targets import compile_glob, parse_target
 from policies import NO_ORDER, NO_SHAPE, NO_VALUE, UNKNOWN, VALID
 
 FILE = ROOT / "schema" / "gitops-promote.schema.json"
@@ -168,6 +169,27 @@ def test_the_documents_policies_are_valid() -> None:
     for text in policies:
         assert read_policy(text.encode(), "x").environments
         assert problems(text) == []
+
+
+def places(line: str, environment: str, app: str) -> tuple[str, ...]:
+    """The files that a target's line may mean: a folder stands for its kustomization."""
+    path = parse_target(line, environment, app).path
+    return path, f"{path}/kustomization.yaml"
+
+
+def test_the_documents_first_policy_lets_its_apps_change_their_targets() -> None:
+    (text, *_) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    policy = read_policy(text.encode(), "x")
+
+    assert any(one.paths for one in policy.environments.values())
+    for app in policy.apps.values():
+        for environment in app.environments.values():
+            assert environment.targets
+            patterns = [compile_glob(path) for path in environment.paths]
+            for line in environment.targets:
+                files = places(line, environment.name, app.name)
+                fits = any(pattern.fullmatch(file) for pattern in patterns for file in files)
+                assert fits or not patterns, (environment.name, line)
 
 
 def test_the_schema_is_where_the_document_says() -> None:

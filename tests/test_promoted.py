@@ -343,6 +343,64 @@ def test_a_rollback_holds_until_a_newer_version(version: str, held: str) -> None
     assert is_older(promoted(version), rollback, nobody) == bool(held)
 
 
+@pytest.mark.parametrize(
+    ("version", "run", "repository", "is_held"),
+    [
+        ("main-b", "51", "acme/shop", False),
+        ("main-b", "51", "acme/other", False),
+        ("fedcba9-51", "60", "acme/shop", False),
+        # Built before, and maybe deployed since.
+        ("main-b", "50", "acme/shop", True),
+        ("main-b", "49", "acme/shop", True),
+        ("fedcba9-49", "60", "acme/shop", True),
+        ("main-b", "", "acme/shop", True),
+        ("main-b", "\u0667\u0667", "acme/shop", True),
+        # The same version, or what is known to be older.
+        ("main-a", "51", "acme/shop", True),
+        (f"1.3.0@{DIGEST}", "51", "acme/shop", True),
+        ("1.2.5", "51", "acme/shop", True),
+    ],
+)
+def test_where_nothing_else_tells_what_is_built_after_a_rollback_is_newer(
+    version: str, run: str, repository: str, *, is_held: bool
+) -> None:
+    undone = "1.3.0" if version.startswith("1.") else "main-a"
+    rollback = replace(rolled_back(undone), promoter=replace(PLATFORM, run_id="50"))
+    new = promoted(version, run, repository)
+
+    assert (held_back(new.build(SHOP), rollback, SHOP, nobody) is not None) == is_held
+    assert is_older(new, rollback, nobody) == is_held
+
+
+@pytest.mark.parametrize(
+    "promoter", [None, Source(), Source(server_url=SERVER), Source(run_id="50")]
+)
+def test_a_rollback_by_a_run_that_nobody_knows_holds(promoter: Source | None) -> None:
+    rollback = replace(rolled_back("main-a"), promoter=promoter)
+
+    assert held_back(promoted("main-b", "51").build(SHOP), rollback, SHOP, nobody)
+
+
+@pytest.mark.parametrize("server", ["", "https://github.com"])
+def test_runs_of_two_servers_have_no_order(server: str) -> None:
+    rollback = replace(rolled_back("main-a"), promoter=replace(PLATFORM, run_id="50"))
+    new = Build("main-b", Source(run_id="51", repository="acme/shop", server_url=server))
+
+    assert held_back(new, rollback, SHOP, nobody)
+    assert held_back(new, replace(rollback, promoter=Source(run_id="50")), SHOP, nobody)
+
+
+def test_of_several_images_one_that_is_held_back_is_enough() -> None:
+    source = Source(server_url=SERVER, repository="acme/shop")
+    undone = tuple(Undone(name, Build("1.3.0")) for name in ("a", "b"))
+    rollback = Promoted({"a": "1.2.0", "b": "1.2.0"}, source, undone=undone)
+
+    assert is_older(Promoted({"a": "1.3.0", "b": "1.4.0"}, source), rollback, nobody)
+    assert is_older(Promoted({"a": "1.4.0", "b": "1.3.0"}, source), rollback, nobody)
+    assert not is_older(Promoted({"a": "1.4.0", "b": "1.4.0"}, source), rollback, nobody)
+    assert not is_older(Promoted({"a": "1.2.0", "b": "1.4.0"}, source), rollback, nobody)
+
+
 def test_a_rollback_holds_its_own_images_only() -> None:
     rollback = rolled_back("1.3.0")
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from gitops_promote.core.change import Change
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import Reference
+from gitops_promote.core.message import compose as write_message
 from gitops_promote.core.order import Build
 from gitops_promote.core.placeholders import PLACEHOLDERS, SECTIONS
 from gitops_promote.core.plan import Plan
+from gitops_promote.core.promoted import read_promotion
 from gitops_promote.core.request import Request, Undone
 from gitops_promote.core.review.gates import Gate
 from gitops_promote.core.review.history import History, SourceCommit
@@ -27,6 +29,7 @@ from gitops_promote.core.review.text import (
     compose,
     size,
     supersede_comment,
+    with_trailers,
 )
 from gitops_promote.core.source import Source
 from render import CHROMIUM, SHOP, STYLE, Read, example, page, screenshot
@@ -99,7 +102,9 @@ def test_the_example_says_what_a_reviewer_asks() -> None:
     assert "<details open><summary>1 file</summary>" in text.body
     assert (
         "or run `gitops-promote rollback`, as a step with these inputs:\n\n"
-        "```yaml\nrollback: true\napp: shop\nenvironment: prod\n```\n"
+        "```yaml\nrollback: true\napp: shop\nenvironment: prod\n```\n\n"
+        "A revert doesn't hold, as the next automatic run may bring this version again; "
+        "`gitops-promote rollback` (`rollback: true`) does.\n"
     ) in section(text.body, "Roll back")
     assert "> [!WARNING]" not in text.body
 
@@ -219,7 +224,8 @@ def test_old_versions_that_differ_are_not_promoted_again() -> None:
 
     assert text.startswith("Promotes **shop** to **`1.5.0`** in **prod**.")
     assert section(text, "Roll back").startswith(
-        "\n\n**Revert** this pull request after its merge, or `git revert` its commit.\n"
+        "\n\n**Revert** this pull request after its merge, or `git revert` its commit. A revert "
+        "doesn't hold, as the next automatic run may bring this version again; "
     )
 
 
@@ -264,7 +270,7 @@ def test_a_rollback_says_what_is_undone() -> None:
         "11870042117)\n- `1.4.9` of `ghcr.io/acme/shop`\n\n[`1f0c2d3...8c1f7a2`](https://github.com/"
     )
     assert (
-        ") of [acme/shop](https://github.com/acme/shop) · 6 commits · started by [octocat]"
+        ") of [acme/shop](https://github.com/acme/shop) · 6 commits · rolled back by [octocat]"
         "(https://github.com/octocat) in [run 12](https://github.com/acme/deploy/actions/runs/99)"
     ) in text.body
     assert section(text.body, "What is undone").count("\n- [`") == 6
@@ -279,7 +285,7 @@ def test_a_rollback_says_what_is_undone() -> None:
 def test_a_rollback_whose_commits_nobody_knows() -> None:
     text = section(body(replace(rollback(), history=None)), "What is undone")
 
-    assert "\n- `1.4.9` of `ghcr.io/acme/shop`\n\nStarted by [octocat]" in text
+    assert "\n- `1.4.9` of `ghcr.io/acme/shop`\n\nRolled back by [octocat]" in text
     assert "Built from" not in text
 
 
@@ -375,6 +381,7 @@ def test_templates() -> None:
         ("```\n{diff}\n```", "`{diff}` within a block of code or a comment"),
         ("> ~~~\n> {rendered}", "`{rendered}` within a block of code or a comment"),
         ("<!-- {table} -->", "`{table}` within a block of code or a comment"),
+        ("<!-- {{{table}}} -->", "`{table}` within a block of code or a comment"),
         ("x" * (MOST + 1), "too long"),
         ("{images}" * 10_000, "too long"),
     ],
@@ -382,6 +389,102 @@ def test_templates() -> None:
 def test_a_template_that_is_none(template: str, problem: str) -> None:
     with pytest.raises(UsageError, match=re.escape(problem)):
         body(example(), template)
+
+
+POLICY_GATE = Gate("SLO *prod* @ops", "https://gate.example/slo")
+
+
+def overridden() -> Facts:
+    """The example out of order, where the policy asks for a gate too."""
+    facts = example()
+    request = replace(facts.request, override="INC-7: *payments*\n> @ops " + "x" * 999)
+    gates = (*facts.gates, POLICY_GATE)
+    return replace(facts, request=request, gates=gates, policy_gates=(POLICY_GATE,))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "Hello\n",
+        "# Hello {version}",
+        "{{gates}} {{warnings}} {{{{warnings}}}}",
+        "{diff}",
+        "<details>{diff}</details>",
+    ],
+)
+def test_a_template_hides_nothing_that_the_policy_tells(template: str) -> None:
+    text = body(overridden(), template)
+
+    first, second = text.split("\n")[:2]
+    assert first.startswith("> **Order skipped:** INC-7: \\*payments\\* \\> \\@\u200bops xxx")
+    assert (first[-1], second) == ("…", "")
+    assert text.endswith(
+        "\n\n#### Before you approve\n\n- [ ] [SLO \\*prod\\* \\@\u200bops](https://gate.example/slo)\n"
+    )
+    assert "Vulnerability scan" not in text
+
+
+@pytest.mark.parametrize("template", ["{warnings} {gates}", "{{{warnings}}} {{x}}\n{{{gates}}}"])
+def test_what_the_policy_tells_stands_where_a_template_has_it(template: str) -> None:
+    text = body(overridden(), template)
+
+    assert text.count("**Order skipped:**") == text.count("#### Before you approve") == 1
+    assert text.count("- [ ] ") == 4
+    assert not text.startswith("> **Order")
+
+
+def test_without_a_policy_a_template_is_all_there_is() -> None:
+    assert body(example(), "Hello") == "Hello\n"
+
+
+@pytest.mark.parametrize("template", ["Hello <!-- ", "```\nHello", "<DETAILS>", "<?"])
+def test_nothing_swallows_the_gates_of_the_policy(template: str) -> None:
+    with pytest.raises(UsageError, match="ends within a block of code, a comment or an"):
+        body(overridden(), template)
+
+    assert body(example(), template) == f"{template.rstrip()}\n"
+
+
+@pytest.mark.parametrize("template", ["", "{table}{diff}{rendered}"])
+def test_the_trailers_of_many_overlays_have_room(template: str) -> None:
+    facts = example()
+    made = facts.plan.changes[0]
+    changes = tuple(
+        replace(
+            made,
+            path=f"apps/{n}.yaml",
+            old=Reference(SHOP, f"1.0.{n}"),
+            new=Reference(SHOP, "1.5.0"),
+        )
+        for n in range(300)
+    )
+    message = write_message(facts.request, changes)
+    plan = replace(facts.plan, changes=changes, message=message, diff="+line\n" * 20_000)
+    facts = replace(facts, plan=plan)
+
+    text = body(facts, template)
+    whole = with_trailers(text, message)
+
+    assert "left out: see the files of this pull request" in text
+    assert size(whole) <= MOST
+    assert whole.startswith(text.rstrip())
+    assert read_promotion(whole) == read_promotion(message)
+    assert whole.count("Promoted-Image: ") == 300
+
+
+def test_trailers_of_a_size_that_a_reviewer_would_miss_have_no_room() -> None:
+    facts = example()
+    changes = tuple(
+        replace(facts.plan.changes[0], old=Reference(SHOP, f"{n:060}")) for n in range(300)
+    )
+    message = write_message(facts.request, changes)
+    plan = replace(facts.plan, message=message)
+    full = body(replace(facts, plan=replace(plan, diff="+line\n" * 20_000)))
+
+    assert MOST - size(full) < 100
+    assert with_trailers(full, message) == full
+    # Where there is room anyway, they stay.
+    assert read_promotion(with_trailers(body(replace(facts, plan=plan)), message))
 
 
 def test_a_title_of_a_template_that_is_unknown() -> None:
@@ -403,6 +506,9 @@ def test_the_comments() -> None:
         "`1.5.0` supersedes `1.4.9`. Started by [octocat](https://github.com/octocat) in "
         "[run 318](https://github.com/acme/shop/actions/runs/11870042117).\n"
     )
+    assert supersede_comment("1.0.0", "1.2.0", Source(), ends_rollback=True) == (
+        "`1.2.0` takes the place of the rollback to `1.0.0`.\n"
+    )
     assert supersede_comment("1", "2", Source()) == "`2` supersedes `1`.\n"
     assert closing_comment("`main` has 1.5.0 already.") == "Closed: `main` has 1.5.0 already.\n"
 
@@ -410,7 +516,8 @@ def test_the_comments() -> None:
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_a_comment_does_nothing_else(old: str, new: str, actor: str) -> None:
     source = replace(example().request.source, actor=actor)
-    text = supersede_comment(old, new, source) + "\n" + closing_comment(f"x {old} `{new}`")
+    text = supersede_comment(old, new, source, ends_rollback=len(new) % 2 == 0)
+    text += "\n" + closing_comment(f"x {old} `{new}`")
     read = Read(text)
 
     assert (read.references, read.unbalanced) == ([], [])
@@ -458,6 +565,7 @@ def hostile_facts(draw: st.DrawFn) -> Facts:
     )
     commits = tuple(SourceCommit("b" * 40, text(), text()) for _ in range(2))
     history = History("https://github.com", "acme/shop", "a" * 40, "b" * 40, commits, 5, 1)
+    gate = Gate(text(), f"https://gate.example/{text()}")
     objects = tuple(
         ObjectChange(text(), text(), text(), text(), only_image=draw(st.booleans()))
         for _ in range(draw(st.integers(0, 2)))
@@ -469,7 +577,8 @@ def hostile_facts(draw: st.DrawFn) -> Facts:
         base=text(),
         server_url="https://github.com",
         history=draw(st.sampled_from([None, history])),
-        gates=(Gate(text(), f"https://gate.example/{text()}"),),
+        gates=(gate,),
+        policy_gates=draw(st.sampled_from([(), (gate,)])),
         rendered=(Rendered(text(), text(), objects), Rendered(text(), text(), (), text())),
     )
 
@@ -485,13 +594,17 @@ ALL = "\n".join(
 )
 
 
-@given(hostile_facts(), st.sampled_from(["", ALL]))
+#: Without what the policy tells.
+PARTLY = "{app}\n{rollback}"
+
+
+@given(hostile_facts(), st.sampled_from(["", ALL, PARTLY]))
 def test_nothing_from_outside_does_anything(facts: Facts, template: str) -> None:
     text = compose(facts, template and "{version} {app} {environment} {images}", template)
     read = Read(text.body)
 
     assert (read.references, read.unbalanced) == ([], []), text.body
-    assert set(read.tags) <= TAGS, text.body
+    assert set(read.tags) <= TAGS | ({"blockquote"} if template == PARTLY else set()), text.body
     foreign = [url for url in read.links if not url.startswith((OURS, "https://gate.example/"))]
     assert foreign == []
     assert not re.search(r"(?<!\w)@\w|(?<!\w)#\d|\n", text.title)

@@ -28,8 +28,8 @@ _DESCRIPTIONS = {
     "it gives none.",
 }
 _GROUPS = {
-    "what": "what to promote",
-    "where": "where to",
+    "what": "what",
+    "where": "where",
     "how": "how",
     "review": "pull request",
     "guards": "guards",

@@ -513,8 +513,7 @@ class Repository:
         return f"{title} (#{pull.number})\n\n{body}\n"
 
     def _picked(self, commit: Commit, onto: str, committer: Actor) -> str:
-        if commit.parents[0] == onto:
-            return commit.oid
+        # GitHub makes each anew, even where git would leave it ("About pull request merges").
         objects, who = self.objects, commit.author
         # Git picks a commit by a merge; it finds the merge base from the parents that are given.
         root = objects.commit_tree(objects.commit(commit.parents[0]).tree, [], "", who, who)

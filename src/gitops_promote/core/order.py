@@ -17,6 +17,8 @@ _BY_RUN = "by the runs that built them"
 # What most tags are not: the package that reads versions takes its time to load.
 _VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]")
 _FULL_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# An identifier of a prerelease that counts: `rc10`, `beta-2`.
+_COUNTED = re.compile(r"(.*[^0-9])([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ def compare(one: Build, other: Build, ancestry: Ancestry, app: str = "") -> Comp
     built from, else by the runs that built them. Where one of these finds them equal, the next may
     know more: a version, like a commit, can be built again.
 
+    In one thing this departs from semver.org's "Semantic Versioning 2.0.0" (11.4), which orders an
+    identifier that has a letter or a hyphen as a text, so `1.5.0-rc10` before `1.5.0-rc9`: that
+    would call every tenth build an older one. Where two prereleases of the same
+    `MAJOR.MINOR.PATCH` first differ in identifiers that are alike up to a number at their end, the
+    number tells. `rc.9` and `rc.10`, which are two identifiers each, are so by themselves.
+
+    A tag such as `1a2b3c4-11870042117` tells the run that built it, so it goes before the source,
+    which may tell the run that deployed it.
+
     Args:
         one: The one.
         other: The other.
@@ -109,7 +120,21 @@ def _by_version(one: str, other: str) -> int | None:
 def _precedence(one: str, other: str) -> int:
     from semver import Version  # noqa: PLC0415  (rarely used)
 
+    counted = _by_count(one, other)
+    if counted:
+        return counted
     return Version.parse(one).compare(Version.parse(other))
+
+
+def _by_count(one: str, other: str) -> int:
+    """Compare two prereleases by the number at the end of what they first differ in; else 0."""
+    (release, _, mine), (another, _, theirs) = (text.partition("-") for text in (one, other))
+    pairs = zip(mine.split("."), theirs.split("."), strict=False)
+    pair = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+    first, second = map(_COUNTED.fullmatch, pair)
+    if release != another or not (first and second) or first[1] != second[1]:
+        return 0
+    return _sign(int(first[2]), int(second[2]))
 
 
 def _without_hashes(one: str, other: str) -> tuple[str, str]:
@@ -148,19 +173,32 @@ def _by_commit(one: Build, other: Build, ancestry: Ancestry, app: str) -> int | 
 
 
 def _by_run(one: Build, other: Build) -> int | None:
-    mine, theirs = one.source, other.source
-    same = (mine.server_url, mine.repository) == (theirs.server_url, theirs.repository)
-    order = _by_number(mine.run_id, theirs.run_id) if same else None
-    if order is not None:
-        return order
     (first, run), (second, another) = build_of(one.version), build_of(other.version)
-    order = _by_number(run, another)
+    order = compare_runs(run, another)
     # One run builds one commit; so the number is none of a run, or of one in another repository.
     is_same = first.startswith(second) or second.startswith(first)
-    return order if order or is_same else None
+    if order or (order == 0 and is_same):
+        return order
+    mine, theirs = one.source, other.source
+    same = (mine.server_url, mine.repository) == (theirs.server_url, theirs.repository)
+    return compare_runs(mine.run_id, theirs.run_id) if same else None
 
 
-def _by_number(one: str, other: str) -> int | None:
+def compare_runs(one: str, other: str) -> int | None:
+    """Compare two runs by their ids, which GitHub gives in the order in which runs begin.
+
+    Args:
+        one: The one's id; empty where it isn't known.
+        other: The other's, of the same server.
+
+    Returns:
+        -1 where the one began before the other, 1 where it began after it, 0 where they are the
+        same, None where either is no id.
+    """
     if not all(re.fullmatch("[0-9]{1,20}", text) for text in (one, other)):
         return None
-    return (int(one) > int(other)) - (int(one) < int(other))
+    return _sign(int(one), int(other))
+
+
+def _sign(one: int, other: int) -> int:
+    return (one > other) - (one < other)

@@ -20,7 +20,7 @@ from gitops_promote.core.kinds.overlay import Overlays
 from gitops_promote.core.message import compose
 from gitops_promote.core.request import Request
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, edit, locate
+from gitops_promote.core.targets import Located, distinct, edit, locate
 from gitops_promote.core.yaml.document import Document
 
 
@@ -113,15 +113,9 @@ class _Planner:
 
     def _places(self) -> list[Located]:
         """The places of all targets, each once; one that is named goes before a glob's match."""
-        places: dict[tuple[str, str, str], Located] = {}
         for target in self.request.targets:
-            for place in locate(self.snapshot, target, self._original):
-                self.located.append(place)
-                identity = (place.path, target.key, place.kind)
-                known = places.get(identity)
-                if known is None or known.target.is_pattern:
-                    places[identity] = place
-        return list(places.values())
+            self.located += locate(self.snapshot, target, self._original)
+        return distinct(self.located)
 
     def _original(self, path: str) -> Document:
         if path not in self.originals:

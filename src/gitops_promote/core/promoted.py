@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from gitops_promote.core.change import Change
+from gitops_promote.core.commits import build_of
 from gitops_promote.core.images import KEEP, Image, canonical_name, split_reference
-from gitops_promote.core.order import Ancestry, Build, compare
+from gitops_promote.core.order import Ancestry, Build, compare, compare_runs
 from gitops_promote.core.request import Request, Undone
 from gitops_promote.core.source import Source
 
@@ -240,19 +241,21 @@ def is_older(one: Promoted, other: Promoted, ancestry: Ancestry) -> bool:
     if one.undone:
         return False
     names = one.versions.keys() & other.versions.keys()
+    if any(held_back(one.build(name), other, name, ancestry) for name in names):
+        return True
     orders = {_order(one, other, name, ancestry) for name in names}
     return -1 in orders and 1 not in orders
 
 
 def _order(one: Promoted, other: Promoted, name: str, ancestry: Ancestry) -> int | None:
-    mine = one.build(name)
-    if held_back(mine, other, name, ancestry):
-        return -1
-    return compare(mine, other.build(name), ancestry, one.app or other.app).order
+    return compare(one.build(name), other.build(name), ancestry, one.app or other.app).order
 
 
 def held_back(new: Build, by: Promoted, name: str, ancestry: Ancestry) -> Build | None:
     """Find what keeps a version from undoing a rollback.
+
+    Where nothing else tells whether it is newer than one that was taken back, it is if the run that
+    built it began after the run that rolled back.
 
     Args:
         new: The version.
@@ -267,7 +270,22 @@ def held_back(new: Build, by: Promoted, name: str, ancestry: Ancestry) -> Build 
     if new.version == by.versions.get(name):
         return None
     mine = (it.build for it in by.undone if canonical_name(it.image) == canonical_name(name))
-    return next((old for old in mine if compare(new, old, ancestry, by.app).order != 1), None)
+    return next((old for old in mine if not _is_newer(new, old, by, ancestry)), None)
+
+
+def _is_newer(new: Build, old: Build, by: Promoted, ancestry: Ancestry) -> bool:
+    order = compare(new, old, ancestry, by.app).order
+    return _began_after(new, by.promoter) if order is None else order == 1
+
+
+def _began_after(new: Build, promoter: Source | None) -> bool:
+    """Whether a version was built by a run that began after another run, of any repository."""
+    server = new.source.server_url
+    if promoter is None or not server or server.lower() != promoter.server_url.lower():
+        return False
+    # What deploys an old build has a new number; its tag may tell the one of the build.
+    run = build_of(new.version)[1] or new.source.run_id
+    return compare_runs(run, promoter.run_id) == 1
 
 
 def began_before(one: Promoted, other: Promoted) -> bool:
@@ -284,9 +302,7 @@ def began_before(one: Promoted, other: Promoted) -> bool:
     mine, theirs = (it.source if it.promoter is None else it.promoter for it in (one, other))
     if (mine.server_url, mine.repository) != (theirs.server_url, theirs.repository):
         return False
-    if not (mine.run_id.isdecimal() and theirs.run_id.isdecimal()):
-        return False
-    return int(mine.run_id) < int(theirs.run_id)
+    return compare_runs(mine.run_id, theirs.run_id) == -1
 
 
 def goes_back(changes: Sequence[Change]) -> str:

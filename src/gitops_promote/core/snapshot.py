@@ -39,3 +39,30 @@ class Snapshot(Protocol):
             KeyError: No regular file stands there.
         """
         ...
+
+
+class Without:
+    """A snapshot in which one path isn't there.
+
+    Args:
+        snapshot: The snapshot.
+        path: The path of a file; empty to hide none.
+    """
+
+    def __init__(self, snapshot: Snapshot, path: str) -> None:
+        self._snapshot = snapshot
+        self._path = path
+
+    def kind(self, path: str) -> Kind | None:
+        """As `Snapshot.kind` says."""
+        return None if path and path == self._path else self._snapshot.kind(path)
+
+    def paths(self) -> Iterable[str]:
+        """As `Snapshot.paths` says."""
+        return (path for path in self._snapshot.paths() if path != self._path)
+
+    def read(self, path: str) -> bytes:
+        """As `Snapshot.read` says."""
+        if path == self._path:
+            raise KeyError(path)
+        return self._snapshot.read(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -49,6 +49,21 @@ class Target:
     def is_pattern(self) -> bool:
         """Whether the path is a glob, which takes what fits and leaves the rest."""
         return _GLOB.search(self.path) is not None
+
+    def fits(self, path: str, kind: str = "") -> bool:
+        """Whether the target leads to a file.
+
+        Args:
+            path: The file.
+            kind: What the file is; a folder stands for its kustomization.
+
+        Returns:
+            True where it is named, or matched.
+        """
+        paths = [path, dirname(path)] if kind == "kustomize" else [path]
+        if self.is_pattern:
+            return any(map(compile_glob(self.path).fullmatch, paths))
+        return self.path in paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,24 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
             _nearest(snapshot, target.path),
         )
     return found
+
+
+def distinct(places: Iterable[Located]) -> list[Located]:
+    """Leave out what several targets lead to.
+
+    Args:
+        places: The places.
+
+    Returns:
+        Each once; one that is named goes before a glob's match.
+    """
+    found: dict[tuple[str, str, str], Located] = {}
+    for place in places:
+        identity = (place.path, place.target.key, place.kind)
+        known = found.get(identity)
+        if known is None or known.target.is_pattern:
+            found[identity] = place
+    return list(found.values())
 
 
 def edit(place: Located, document: Document, image: Image, together: frozenset[str]) -> Edited:

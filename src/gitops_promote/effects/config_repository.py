@@ -17,6 +17,10 @@ class UnsuitedError(PromoteError):
     """This way of reaching the repository can't do it; another one may. Nothing was changed."""
 
 
+class NoBranchError(PromoteError):
+    """The repository has no such branch, or no default one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """A branch and the commit it stood at when it was fetched."""
@@ -202,7 +206,7 @@ class ConfigRepository(Protocol):
         ...
 
 
-def no_branch(repository: str, branch: str, names: Sequence[str], count: int) -> PromoteError:
+def no_branch(repository: str, branch: str, names: Sequence[str], count: int) -> NoBranchError:
     """Say that a repository lacks a branch, and which ones it has.
 
     Args:
@@ -217,13 +221,13 @@ def no_branch(repository: str, branch: str, names: Sequence[str], count: int) ->
     from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
 
     if not names:
-        return PromoteError(
+        return NoBranchError(
             f"{repository} is empty: it has no commit yet.", "Push a first commit to it."
         )
     near = get_close_matches(branch, names, n=10, cutoff=0.5)
     listed = list(dict.fromkeys([*near, *names]))[:10]
     rest = f" and {count - len(listed)} more" if count > len(listed) else ""
-    return PromoteError(
+    return NoBranchError(
         f"{repository} has no branch {branch}.",
         f"Name one of these in `config-ref`: {', '.join(listed)}{rest}.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Every input reaches the program as an environment variable of this prefix.
 PREFIX = "GITOPS_PROMOTE_"
@@ -301,9 +301,44 @@ INPUTS = (
 _ROLLBACKS = ("rollback", "to")
 _BUILDS = ("tags", "flavor", "promote-from", "allow-mutable-tag", "allow-downgrade", "override")
 
-#: The inputs of the two commands that are one action.
+#: The inputs of the two commands that are one action; a rollback's have their own words.
 PROMOTE_INPUTS = tuple(item for item in INPUTS if item.name not in _ROLLBACKS)
-ROLLBACK_INPUTS = tuple(item for item in INPUTS if item.name not in ("rollback", *_BUILDS))
+# What is said otherwise where a command goes back: help, and the default in words.
+_SAID_OF_ROLLBACKS = {
+    "images": (
+        "The images to roll back, one a line, by their names alone.",
+        "the app's images in the policy file, else all that the targets have",
+    ),
+    "app": (
+        (
+            "The app's name in the policy file, which brings its images and targets; fills "
+            "`{app}` in `target` and the commit message."
+        ),
+        "the policy's app with these images",
+    ),
+    "to": (
+        "The version to go back to, one that ran before.",
+        "the newest one that ran before and wasn't rolled back from",
+    ),
+    "commit-message": (
+        (
+            "The commit message, trailers excepted; `{app}`, `{environment}`, `{images}`, "
+            "`{version}` (the one that comes back), `{old-version}`, `{source-commit}` and "
+            "`{source-repository}` are filled in."
+        ),
+        "`Roll back NAMES to VERSION in ENVIRONMENT`",
+    ),
+}
+
+
+def _of_rollback(item: Input) -> Input:
+    text, default_text = _SAID_OF_ROLLBACKS.get(item.name, (item.help, item.default_text))
+    return replace(item, help=text, default_text=default_text)
+
+
+ROLLBACK_INPUTS = tuple(
+    _of_rollback(item) for item in INPUTS if item.name not in ("rollback", *_BUILDS)
+)
 
 #: The inputs of the step that computes tags alone.
 TAGS_INPUTS = (

@@ -252,6 +252,8 @@ def _require_what(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> 
     if not (copies or values["app"].strip()):
         fix = "Name the image to promote, such as `ghcr.io/acme/shop`."
         _require(lists["images"], "images", fix)
+    if not lists["environment"] and (copies or values["app"].strip()) and not lists["target"]:
+        _require([], "environment", "Name it as the policy file does, such as `prod`.")
     if not lists["environment"]:
         _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
     both = values["promote-from"].strip() and values["rollback"] == "true"

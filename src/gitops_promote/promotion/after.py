@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.images import Reference
-from gitops_promote.promotion.past import Timeline
+from gitops_promote.core.images import Reference, canonical_name
+from gitops_promote.core.placeholders import one_line
+from gitops_promote.core.promoted import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gitops_promote.core.plan import Plan
     from gitops_promote.core.policy.rules import Ruling
     from gitops_promote.core.policy.values import After, Environment
     from gitops_promote.core.running import Running
+    from gitops_promote.promotion.past import Timeline
 
 
 def check_order(
     ruling: Ruling,
     plan: Plan,
-    timeline_of: Callable[[str, tuple[str, ...]], Timeline],
+    timeline_of: Callable[[str], Timeline],
     override: str,
     now: float,
 ) -> str:
@@ -31,7 +33,7 @@ def check_order(
     Args:
         ruling: What the policy made of the call.
         plan: What is to be changed.
-        timeline_of: Finds the places of an environment, by its name, for images by their names.
+        timeline_of: Finds the places of an environment, by its name.
         override: The reason to skip the order; empty for none.
         now: The time, in seconds since 1970.
 
@@ -61,50 +63,75 @@ class _Problem:
     fix: str
 
 
-def _wanted(plan: Plan, environment: str) -> dict[str, set[Reference]]:
-    """What an environment is to run that it doesn't, by the images' names."""
-    paths = {place.path for place in plan.places if place.target.environment == environment}
-    wanted: dict[str, set[Reference]] = {}
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an environment is to run that it doesn't.
+
+    `names` are what files may call the image. `repository` is where it is to come from, where that
+    is to change; else each environment may have its own.
+    """
+
+    names: tuple[str, ...]
+    version: Reference
+    repository: str
+
+
+def _wanted(plan: Plan, environment: str) -> list[_Wanted]:
+    places = [place for place in plan.places if place.target.environment == environment]
+    by_path = {path: {p.target.key for p in places if p.path == path} for path in plan.files}
+    wanted = dict[_Wanted, None]()
     for change in plan.changes:
-        if change.path in paths and change.old != change.new:
-            # What the config repository calls it need not be the same in both environments.
-            wanted.setdefault(change.new.name or change.image, set()).add(change.new)
-    return wanted
+        keys = by_path.get(change.path, ())
+        if change.old == change.new or not any(_is_at(change.key, key) for key in keys):
+            continue
+        old, new = change.old, change.new
+        renamed = new.name and canonical_name(old.name or change.image) != canonical_name(new.name)
+        names = tuple(dict.fromkeys((change.image, name_of(change))))
+        wanted[_Wanted(names, replace(new, name=""), new.name if renamed else "")] = None
+    return list(wanted)
+
+
+def _is_at(place: str, key: str) -> bool:
+    """Whether a place in a file is what a target's key leads to, as far as the key tells."""
+    if not key or "*" in key:
+        return True
+    return place == key or place.startswith(f"{key}.") or key.startswith(f"{place}.")
 
 
 def _problem(
     environment: str,
     after: After,
-    wanted: Mapping[str, set[Reference]],
-    timeline_of: Callable[[str, tuple[str, ...]], Timeline],
+    wanted: Sequence[_Wanted],
+    timeline_of: Callable[[str], Timeline],
     now: float,
 ) -> _Problem | None:
-    for name, references in wanted.items():
-        timeline = timeline_of(after.environment, (name,))
-        for reference in references:
-            found = timeline.state(timeline.head.commit)
-            if not _runs(found, reference):
-                return _not_there(environment, after, name, reference, found)
-            if after.soak:
-                since = _since(timeline, reference, now - after.soak)
-                if since is None or since > now - after.soak:
-                    return _too_early(environment, after, reference, since, now)
+    for one in wanted:
+        timeline = timeline_of(after.environment)
+        found = timeline.now(one.names)
+        if not _runs(found, one):
+            return _not_there(environment, after, one, found)
+        if after.soak:
+            since = _since(timeline, one, now - after.soak)
+            if since is None or since > now - after.soak:
+                return _too_early(environment, after, one, since, now)
     return None
 
 
-def _runs(found: Sequence[Running], wanted: Reference) -> bool:
+def _runs(found: Sequence[Running], wanted: _Wanted) -> bool:
     """Whether all places run a version."""
     return bool(found) and all(_is_same(one.reference, wanted) for one in found)
 
 
-def _is_same(one: Reference, other: Reference) -> bool:
-    """Whether two references are one version, as far as both say."""
-    pairs = [(one.tag, other.tag), (one.digest, other.digest)]
-    known = [pair for pair in pairs if all(pair)]
-    return bool(known) and all(mine == yours for mine, yours in known)
+def _is_same(one: Reference, wanted: _Wanted) -> bool:
+    if wanted.repository and canonical_name(one.name) != canonical_name(wanted.repository):
+        return False
+    if wanted.version.digest:
+        # A digest that doesn't run there is another image, whatever its tag.
+        return one.digest == wanted.version.digest
+    return bool(wanted.version.tag) and one.tag == wanted.version.tag
 
 
-def _since(timeline: Timeline, wanted: Reference, enough: float) -> float | None:
+def _since(timeline: Timeline, wanted: _Wanted, enough: float) -> float | None:
     """Since when all places run a version, or another moment that is early enough."""
     since = None
     for past in timeline.commits():
@@ -112,35 +139,37 @@ def _since(timeline: Timeline, wanted: Reference, enough: float) -> float | None
         # It runs at least since this commit, as it did after it.
         if since <= enough or not past.parent:
             return since
-        if not _runs(timeline.state(past.parent), wanted):
+        if not _runs(timeline.state(past.parent, wanted.names), wanted):
             return since
     return since
 
 
 def _not_there(
-    environment: str, after: After, name: str, wanted: Reference, found: Iterable[Running]
+    environment: str, after: After, wanted: _Wanted, found: Iterable[Running]
 ) -> _Problem:
-    versions = dict.fromkeys(one.reference.version for one in found)
-    runs = f"runs {', '.join(f'`{version}`' for version in versions)}" if versions else "has none"
     first = after.environment
+    shown = [one.reference if wanted.repository else one.reference.version for one in found]
+    runs = ", ".join(dict.fromkeys(f"`{one_line(str(one))}`" for one in shown if str(one)))
+    version = f"{wanted.repository}:" if wanted.repository else ""
     return _Problem(
-        f"{environment} takes a version of `{name}` only from {first}, which {runs} and not "
-        f"`{wanted.version}`.",
+        f"{environment} takes a version of `{wanted.names[-1]}` only from {first}, which "
+        f"{f'runs {runs}' if runs else 'has none'} and not `{version}{wanted.version.version}`.",
         f"Promote it to {first} first.",
     )
 
 
 def _too_early(
-    environment: str, after: After, wanted: Reference, since: float | None, now: float
+    environment: str, after: After, wanted: _Wanted, since: float | None, now: float
 ) -> _Problem:
+    version = wanted.version.version
     if since is None:
         return _Problem(
             f"The config repository's history doesn't tell since when {after.environment} runs "
-            f"`{wanted.version}`, and {environment} asks for {_duration(after.soak)}.",
+            f"`{version}`, and {environment} asks for {_duration(after.soak)}.",
             "Look at the history of its files.",
         )
     return _Problem(
-        f"{after.environment} runs `{wanted.version}` for {_duration(now - since)} only, since "
+        f"{after.environment} runs `{version}` for {_duration(now - since)} only, since "
         f"{_moment(since)}, and {environment} asks for {_duration(after.soak)}.",
         f"Run this again after {_moment(since + after.soak)}.",
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError, UsageError
-from gitops_promote.core.images import Image
+from gitops_promote.core.images import Image, Reference, check_digest, check_tag
+from gitops_promote.core.placeholders import one_line
 from gitops_promote.core.request import Undone
 from gitops_promote.core.source import Source
 from gitops_promote.core.tags.mutable import refuse_mutable
+from gitops_promote.promotion.past import called
 
 if TYPE_CHECKING:
     from gitops_promote.core.policy.rules import Ruling
@@ -72,13 +74,14 @@ def computed(call: Call, ruling: Ruling) -> Chosen:
     return Chosen(images, source)
 
 
-def copied(call: Call, timeline: Timeline, is_known: Callable[[str], bool]) -> Chosen:
+def copied(call: Call, ruling: Ruling, there: Timeline, here: Timeline) -> Chosen:
     """Take the versions that another environment runs.
 
     Args:
         call: The call.
-        timeline: The places of the other environment, and the images that are asked for.
-        is_known: Tells whether the environment that is promoted to knows an image by a name.
+        ruling: What the policy made of it.
+        there: The places of the other environment.
+        here: The places of the environments that are promoted to.
 
     Returns:
         The images.
@@ -86,36 +89,74 @@ def copied(call: Call, timeline: Timeline, is_known: Callable[[str], bool]) -> C
     Raises:
         PromoteError: An image doesn't run there, or in several versions, or in a mutable one.
     """
-    inputs = call.inputs
-    where = inputs.promote_from
-    names = timeline.images
-    found = timeline.state(timeline.head.commit)
-    _check_complete(timeline, where)
+    where = call.inputs.promote_from
+    asked = [names_of(image) for image in ruling.images]
+    found = [one for names in asked or [()] for one in _found(there, names, where)]
     images = []
-    for group in by_image(found).values():
+    for name, group in by_image(found).items():
         reference = one_version(group, where).reference
-        called = [*(one.image for one in group), reference.name]
-        called = [name for name in names if name in called] + called
-        name = next(filter(is_known, called), called[0])
-        images.append(Image(name, None, reference.tag or None, reference.digest or None))
-    if not inputs.allow_mutable_tag:
-        refuse_mutable(images, call.source, inputs.environments, {})
-    pairs = ((one.reference.name, one.reference.version) for one in found)
-    return Chosen(tuple(images), call.source, origin_of(pairs, timeline))
+        own = [names for names in asked if {name, *(one.image for one in group)} & {*names}]
+        known = [*(own[0] if own else ()), name, *(one.image for one in group)]
+        here_called = next((one for one in known if here.now((one,))), known[0])
+        images.append(image_of(here_called, reference))
+    if not call.inputs.allow_mutable_tag:
+        refuse_mutable(images, call.source, call.inputs.environments, {})
+    pairs = ((called(one), one.reference.version) for one in found)
+    return Chosen(tuple(images), call.source, origin_of(pairs, there))
 
 
-def by_image(found: Sequence[Running]) -> dict[str, list[Running]]:
+def names_of(image: Image) -> tuple[str, ...]:
+    """List what files may call an image.
+
+    Args:
+        image: The image.
+
+    Returns:
+        Its name, and the new one where it has one.
+    """
+    return tuple(dict.fromkeys((image.name, image.deployed_name)))
+
+
+def image_of(name: str, reference: Reference) -> Image:
+    """Ask for a version that was read from a file.
+
+    Args:
+        name: The image's name.
+        reference: The version.
+
+    Returns:
+        The image.
+
+    Raises:
+        PromoteError: The file has what no registry takes, or doesn't name the image.
+    """
+    if not name:
+        raise PromoteError(
+            f"What `{one_line(reference.version)}` is a version of stands nowhere.",
+            "Name the image in `images`, or give the app its images in the policy file.",
+        )
+    try:
+        if reference.tag:
+            check_tag(reference.tag, f"`{name}`")
+        if reference.digest:
+            check_digest(reference.digest, f"`{name}`")
+    except UsageError as error:
+        raise PromoteError(one_line(error.what), "Correct it in the config repository.") from None
+    return Image(name, None, reference.tag or None, reference.digest or None)
+
+
+def by_image(found: Iterable[Running]) -> dict[str, list[Running]]:
     """Group what runs by the image that it is.
 
     Args:
         found: What runs.
 
     Returns:
-        By the name that is deployed, where it runs.
+        By what promotions call the image, where it runs.
     """
     groups: dict[str, list[Running]] = {}
     for one in found:
-        groups.setdefault(one.reference.name, []).append(one)
+        groups.setdefault(called(one), []).append(one)
     return groups
 
 
@@ -137,17 +178,16 @@ def origin_of(versions: Iterable[tuple[str, str]], timeline: Timeline) -> Source
     return sources.pop() if len(sources) == 1 and all(made) else Source()
 
 
-def _check_complete(timeline: Timeline, where: str) -> None:
-    commit = timeline.head.commit
-    names = timeline.images or ("",)
-    missing = [name for name in names if not timeline.state(commit, (name,) if name else ())]
-    if missing:
-        what = f"`{missing[0]}`" if missing[0] else "any image"
-        paths = ", ".join(f"`{path}`" for path in dict.fromkeys(p.path for p in timeline.places))
+def _found(there: Timeline, names: tuple[str, ...], where: str) -> list[Running]:
+    found = [one for one in there.now(names) if one.reference.version]
+    if not found:
+        what = f"`{names[0]}`" if names else "any image"
+        paths = ", ".join(f"`{path}`" for path in dict.fromkeys(p.path for p in there.places))
         raise PromoteError(
             f"There is no version of {what} in {where} to copy.",
             f"Look at {paths}: it must set a tag or a digest.",
         )
+    return found
 
 
 def one_version(group: Sequence[Running], where: str) -> Running:
@@ -166,12 +206,11 @@ def one_version(group: Sequence[Running], where: str) -> Running:
     versions = {one.reference.version: one for one in group}
     if len(versions) > 1:
         places = [
-            f"`{version}` at {one.path}:{one.line}"
+            f"`{one_line(version)}` at {one.path}:{one.line}"
             for version, one in list(versions.items())[:_MOST_PLACES]
         ]
         raise PromoteError(
-            f"In {where} there are several versions of `{group[0].reference.name}`: "
-            f"{', '.join(places)}.",
+            f"In {where} there are several versions of `{called(group[0])}`: {', '.join(places)}.",
             "Name one environment or target, or bring all of them to one version first.",
         )
     return group[0]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gitops_promote.core.images import canonical_name
 from gitops_promote.core.order import Build, compare
 from gitops_promote.core.placeholders import one_line
-from gitops_promote.core.promoted import goes_back, held_back, name_of
+from gitops_promote.core.promoted import goes_back, held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitops_promote.core.change import Change
-    from gitops_promote.core.order import Ancestry
+    from gitops_promote.core.order import Ancestry, Comparison
     from gitops_promote.core.plan import Plan
     from gitops_promote.core.promoted import Promoted
     from gitops_promote.core.request import Request
@@ -26,7 +25,7 @@ _LONGEST = 100
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A version that is to take another one's place."""
+    """A version that is to take another one's place; `name` is what promotions called that one."""
 
     name: str
     old: str
@@ -49,22 +48,50 @@ def guard(plan: Plan, request: Request, timeline: Timeline, ancestry: Ancestry) 
     Raises:
         PromoteError: The history can't be read.
     """
-    unknown = []
+    unknown = [_pair(change) for change in plan.changes if _is_another(change)]
     for pair in _pairs(plan):
         new = Build(pair.new, request.built_from)
-        made = _made_by(timeline, pair, request)
-        if made and made.undone:
-            held = held_back(new, made, pair.name, ancestry)
-            if held:
-                return plan, _held(pair, held.version, request)
-            continue
-        old = made.build(pair.name) if made else Build(pair.old)
-        found = compare(new, old, ancestry, request.app)
+        made = timeline.made_by(pair.name, pair.old)
+        held = held_back(new, made, pair.name, ancestry) if made else None
+        if held:
+            return plan, _held(pair, held.version, request)
+        found = _compared(new, pair, made, request, ancestry)
         if found.order == -1:
             return plan, _older(pair, found.how, request)
-        if found.order is None:
+        # What isn't held by a rollback is newer than what that took back.
+        if found.order is None and not (made and made.undone):
             unknown.append(pair)
-    return replace(plan, warnings=(*plan.warnings, *_unknown(unknown))), ""
+    warnings = _unknown(list(dict.fromkeys(unknown)))
+    return replace(plan, warnings=(*plan.warnings, *warnings)), ""
+
+
+def goes_forward(plan: Plan, request: Request, timeline: Timeline, ancestry: Ancestry) -> bool:
+    """Tell whether a rollback brings something newer than what runs.
+
+    Args:
+        plan: What is to be changed.
+        request: What is asked for.
+        timeline: The history of the places that are to be changed.
+        ancestry: Knows the commits of the apps.
+
+    Returns:
+        True where it is known to.
+
+    Raises:
+        PromoteError: The history can't be read.
+    """
+    for pair in _pairs(plan):
+        new, made = Build(pair.new, request.built_from), timeline.made_by(pair.name, pair.old)
+        if _compared(new, pair, made, request, ancestry).order == 1:
+            return True
+    return False
+
+
+def _compared(
+    new: Build, pair: _Pair, made: Promoted | None, request: Request, ancestry: Ancestry
+) -> Comparison:
+    old = made.build(pair.name) if made else Build(pair.old)
+    return compare(new, old, ancestry, request.app)
 
 
 def kept(plan: Plan) -> Plan:
@@ -93,30 +120,28 @@ def warned(plan: Plan) -> Plan:
     return replace(plan, warnings=(*plan.warnings, back)) if back else plan
 
 
+def _pair(change: Change) -> _Pair:
+    return _Pair(change.old.name or change.image, change.old.version, change.new.version)
+
+
 def _pairs(plan: Plan) -> list[_Pair]:
     pairs = (
-        _Pair(name_of(change), change.old.version, change.new.version)
+        _pair(change)
         for change in plan.changes
-        if _is_comparable(change)
+        if _takes_a_place(change) and not _is_another(change)
     )
     return list(dict.fromkeys(pairs))
 
 
-def _is_comparable(change: Change) -> bool:
-    """Whether one version takes another one's place: not where there was none, or another image."""
-    old, new = change.old, change.new
-    renamed = old.name and new.name and canonical_name(old.name) != canonical_name(new.name)
-    return bool(old.version and new.version and old.version != new.version and not renamed)
+def _takes_a_place(change: Change) -> bool:
+    old, new = change.old.version, change.new.version
+    return bool(old and new and old != new)
 
 
-def _made_by(timeline: Timeline, pair: _Pair, request: Request) -> Promoted | None:
-    """The promotion by which the version runs that is to be replaced."""
-    ours = frozenset(request.environments)
-    for promoted in timeline.promotions():
-        others = promoted.environments and ours and not promoted.environments & ours
-        if promoted.versions.get(pair.name) == pair.old and not others:
-            return promoted
-    return None
+def _is_another(change: Change) -> bool:
+    """Whether another image comes, and not the same one from another registry."""
+    old, new = (one.name.rpartition("/")[2] for one in (change.old, change.new))
+    return _takes_a_place(change) and bool(old and new) and old != new
 
 
 def _shown(version: str) -> str:
@@ -129,10 +154,15 @@ def _where(request: Request) -> str:
     return ", ".join(request.environments) or "the config repository"
 
 
+def _of(pair: _Pair, request: Request) -> str:
+    """Which image is meant, where there are several."""
+    return f" of `{pair.name}`" if len(request.images) > 1 else ""
+
+
 def _older(pair: _Pair, how: str, request: Request) -> str:
     return (
-        f"{_where(request)} has {_shown(pair.old)}, and {_shown(pair.new)} is older {how}. "
-        "To go back, roll back; or set `allow-downgrade`."
+        f"{_where(request)} has {_shown(pair.old)}{_of(pair, request)}, and {_shown(pair.new)} is "
+        f"older {how}. To go back, roll back; or set `allow-downgrade`."
     )
 
 
@@ -141,8 +171,8 @@ def _held(pair: _Pair, undone: str, request: Request) -> str:
     if pair.new == undone:
         than = "that is what this brings"
     return (
-        f"{_where(request)} was rolled back from {_shown(undone)} to {_shown(pair.old)}, and "
-        f"{than}. To bring it all the same, set `allow-downgrade`."
+        f"{_where(request)} was rolled back from {_shown(undone)}{_of(pair, request)} to "
+        f"{_shown(pair.old)}, and {than}. To bring it all the same, set `allow-downgrade`."
     )
 
 

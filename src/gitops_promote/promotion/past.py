@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import commonpath, dirname
 from typing import TYPE_CHECKING
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 class Timeline:
     """The history of some places on a branch, walked back as far as somebody asks.
 
-    `images` are the names of those that count; without any, all count. What was walked is kept.
+    `app` is whose promotions count; those of no app do, too. What was walked is kept.
     """
 
     repository: ConfigRepository
     head: Head
     places: Sequence[Located]
-    images: tuple[str, ...] = ()
+    app: str = ""
     _walked: list[tuple[Past, tuple[Promoted, ...]]] = field(default_factory=list)
     _rest: Iterator[Past] | None = None
+    _now: Mapping[str, bytes] | None = None
 
     def commits(self) -> Iterator[Past]:
         """List the commits that may have changed a place.
@@ -51,11 +52,11 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        return (promoted for _, found in self._walk() for promoted in found)
+        return (one for _, found in self._walk() for one in found if self._is_meant(one))
 
     def walked_promotions(self) -> list[Promoted]:
         """List what the promotions said of themselves that were walked so far."""
-        return [promoted for _, found in self._walked for promoted in found]
+        return [one for _, found in self._walked for one in found if self._is_meant(one)]
 
     def made_by(self, name: str, version: str) -> Promoted | None:
         """Find the promotion that made a version run.
@@ -70,8 +71,28 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        found = (one for one in self.promotions() if one.versions.get(name) == version)
-        return next(found, None)
+        checkpoint, was_there = 1, self._has(self.head.commit, name, version)
+        for count, (past, found) in enumerate(self._walk(), 1):
+            for promoted in filter(self._is_meant, found):
+                if promoted.versions.get(name) == version:
+                    return promoted
+            # It came by no promotion if it wasn't there before; to look costs, so not each time.
+            if count == checkpoint and past.parent:
+                checkpoint *= 2
+                is_there = self._has(past.parent, name, version)
+                if was_there and not is_there:
+                    return None
+                was_there = was_there or is_there
+        return None
+
+    def _has(self, commit: str, name: str, version: str) -> bool:
+        found = self.state(commit, (name,))
+        return any(one.reference.version == version for one in found)
+
+    def _is_meant(self, promoted: Promoted) -> bool:
+        ours = {place.target.environment for place in self.places} - {""}
+        others = promoted.environments and ours and promoted.environments.isdisjoint(ours)
+        return not (others or (promoted.app and self.app and promoted.app != self.app))
 
     def _walk(self) -> Iterator[tuple[Past, tuple[Promoted, ...]]]:
         if self._rest is None:
@@ -88,12 +109,12 @@ class Timeline:
             found = tuple(filter(None, map(read_promotion, past.messages)))
             self._walked.append((past, found))
 
-    def state(self, commit: str, images: tuple[str, ...] | None = None) -> tuple[Running, ...]:
+    def state(self, commit: str, images: tuple[str, ...]) -> tuple[Running, ...]:
         """Read what ran at a commit.
 
         Args:
             commit: The commit's id.
-            images: The names of the images that count, where it isn't `images` of all.
+            images: The names of the images that count; without any, all do.
 
         Returns:
             The images in their places; what could not be read before isn't there.
@@ -101,14 +122,37 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.read`; or it can't be told what runs now.
         """
-        images = self.images if images is None else images
-        files = self.repository.read(commit, {place.path for place in self.places})
+        files = self._files(commit)
         found: dict[tuple[str, str, str], Running] = {}
         for place in self.places:
             if place.path in files:
                 for one in self._running(commit, place, files[place.path], images):
                     found[one.image, one.path, one.key] = one
         return tuple(found.values())
+
+    def now(self, images: tuple[str, ...]) -> tuple[Running, ...]:
+        """Read what runs.
+
+        Args:
+            images: As for `state`.
+
+        Returns:
+            The images in their places.
+
+        Raises:
+            PromoteError: As for `state`.
+        """
+        return self.state(self.head.commit, images)
+
+    def _files(self, commit: str) -> Mapping[str, bytes]:
+        paths = {place.path for place in self.places}
+        if commit != self.head.commit:
+            return self.repository.read(commit, paths)
+        if self._now is None:
+            snapshot = self.repository.snapshot(commit)
+            files = (path for path in paths if snapshot.kind(path) == "file")
+            self._now = {path: snapshot.read(path) for path in files}
+        return self._now
 
     def _running(
         self, commit: str, place: Located, content: bytes, images: tuple[str, ...]
@@ -120,6 +164,18 @@ class Timeline:
             if commit == self.head.commit:
                 raise
             return ()
+
+
+def called(one: Running) -> str:
+    """Find what promotions call an image.
+
+    Args:
+        one: Where it runs.
+
+    Returns:
+        The name that is deployed, else the one that the file was searched for.
+    """
+    return one.reference.name or one.image
 
 
 def common_path(paths: Sequence[str]) -> str:

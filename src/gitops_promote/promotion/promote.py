@@ -76,7 +76,7 @@ class _Promotion:
         self.credentials = _credentials(call.inputs, call.environ, call.server)
         self.place = find_api(url, call.environ)
         self.ancestry = SourceAncestry(call.environ, self._open_api)
-        self.histories: dict[tuple[Source, str], History | None] = {}
+        self.histories: dict[tuple[Source, str, str], History | None] = {}
 
     def run(self) -> Outcome:
         """Deliver; through the API where that is asked for and will do."""
@@ -124,6 +124,7 @@ class _Promotion:
         _check_known(call)
         with ExitStack() as stack:
             repository = GitRepository(self.url, self.credentials, call.environ)
+            repository.tell = self._tell_dimly
             stack.enter_context(repository)
 
             def pull_requests() -> PullRequests | None:
@@ -191,8 +192,10 @@ class _Promotion:
         return self._outcome(settled, reviewed.commit, reviewed.review)
 
     def _tell(self, error: RetryableError, pause: float) -> None:
+        self._tell_dimly(f"{error.what} Trying again in {pause:.1f} s …")
+
+    def _tell_dimly(self, text: str) -> None:
         console = self.call.console
-        text = f"{error.what} Trying again in {pause:.1f} s …"
         console.show_untrusted(console.paint(text, "dim"))
 
     def _open_api(self, source: Source) -> GitHub | None:
@@ -205,7 +208,7 @@ class _Promotion:
 
     def _history(self, source: Source, old_version: str, app: str) -> History | None:
         """What lies between a version and a commit, as far as anyone tells."""
-        key = source, old_version
+        key = source, old_version, app
         if key not in self.histories:
             self.histories[key] = self._read_history(source, old_version, app)
         return self.histories[key]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gitops_promote.core.source import Source
     from gitops_promote.effects.config_repository import ConfigRepository
     from gitops_promote.effects.github.pull_requests import PullRequests
+    from gitops_promote.inputs import PullRequestInputs
     from gitops_promote.promotion.settled import Settled
 
 
@@ -50,7 +51,9 @@ class Publishing:
     operation: str = "none"
     warnings: dict[str, None] = field(default_factory=dict)
     # The texts with their summaries, as to render may take its time, and the last one's summary.
-    texts: dict[tuple[str, Request], tuple[PullRequestText, str]] = field(default_factory=dict)
+    texts: dict[tuple[str, Request, PullRequestInputs], tuple[PullRequestText, str]] = field(
+        default_factory=dict
+    )
     summary: str = ""
 
     def publish(
@@ -72,13 +75,18 @@ class Publishing:
         """
         plan, pull = self.settled.plan, proposal.pull_request
         text: PullRequestText | None = None
+        rollback = "" if self.settled.request.undone else _rollback(proposal)
+        if rollback:
+            self.warn(
+                [f"This takes the place of the rollback to `{rollback}` in {_where(proposal)}."]
+            )
         if self.pull_requests is None:
             self.warn(self._unused())
             return pull, self.text(plan, self.settled.request)
         if pull is None or marked(pull.body)[:2] != (commit, self._wanted):
             text = self.text(plan, self.settled.request)
             if pull:
-                self._announce(self.pull_requests, pull, plan)
+                self._announce(self.pull_requests, pull, plan, rollback)
             pull = self.write(self.pull_requests, proposal, commit, text, plan)
         if refused := self.pull_requests.merge_itself(pull, commit, self.settled.pull_request):
             self.check_holds(self.pull_requests, proposal.branch, commit, pull)
@@ -86,7 +94,7 @@ class Publishing:
         return pull, text
 
     def text(self, plan: Plan, request: Request) -> PullRequestText:
-        """Write the text of a plan, once for each base.
+        """Write the text of a plan, once for each base and what is asked of a pull request.
 
         Args:
             plan: The plan.
@@ -98,7 +106,7 @@ class Publishing:
         Raises:
             PromoteError: A template is refused.
         """
-        key = self.settled.base.commit, request
+        key = self.settled.base.commit, request, self.settled.pull_request
         if key not in self.texts:
             self.texts[key] = self._compose(plan, request)
         text, self.summary = self.texts[key]
@@ -171,14 +179,18 @@ class Publishing:
         """
         self.warnings.update(dict.fromkeys(warnings))
 
-    def _announce(self, pull_requests: PullRequests, pull: PullRequest, plan: Plan) -> None:
-        """Say on a pull request that this promotion takes the place of another."""
+    def _announce(
+        self, pull_requests: PullRequests, pull: PullRequest, plan: Plan, rollback: str
+    ) -> None:
+        """Say on a pull request that this promotion takes the place of another, or a rollback."""
         promoted = read_promotion(plan.message)
-        old, new = marked(pull.body)[2], promoted.version if promoted else ""
-        if old in ("", "-", new):
+        old, new = rollback or marked(pull.body)[2], promoted.version if promoted else ""
+        if old in ("", "-") or (old == new and not rollback):
             return
+        source = self.settled.request.source
+        comment = supersede_comment(old, new, source, ends_rollback=bool(rollback))
         try:
-            pull_requests.comment(pull, supersede_comment(old, new, self.settled.request.source))
+            pull_requests.comment(pull, comment)
         except RetryableError:
             raise
         except PromoteError as error:  # the title and the body say it, too
@@ -208,11 +220,13 @@ class Publishing:
 
     def _compose(self, plan: Plan, request: Request) -> tuple[PullRequestText, str]:
         settled, wanted = self.settled, self.settled.pull_request
+        own = settled.call.inputs.pull_request.gates
         rendered = render(self.repository.snapshot(settled.base.commit), plan, settled.call.environ)
         changes = [change for change in plan.changes if change.old != change.new]
         source, old = request.built_from, changes[0].old.version if changes else ""
         if request.undone:
-            source, old = request.undone[0].build.source, changes[0].new.version
+            source = request.undone[0].build.source
+            old = changes[0].new.version if changes else ""
         facts = Facts(
             request=request,
             plan=plan,
@@ -221,6 +235,7 @@ class Publishing:
             server_url=settled.call.server,
             history=self.history(source, old, request.app),
             gates=wanted.gates,
+            policy_gates=tuple(gate for gate in wanted.gates if gate not in own),
             rendered=rendered,
         )
         return compose(facts, wanted.title, wanted.body), compose_summary(facts)
@@ -245,3 +260,19 @@ class Publishing:
         }
         names = ", ".join(f"`{name}`" for name, value in given.items() if value)
         return [f"{names}: these are for pull requests on GitHub alone."] if names else []
+
+
+def _rollback(proposal: Proposal) -> str:
+    """The version that an open rollback goes back to; empty where there is none."""
+    if proposal.is_over or not proposal.commits:
+        return ""
+    # The body is the last to be written: after a try that failed the branch is this promotion's.
+    pull = proposal.pull_request
+    stood = (proposal.promoted, read_promotion(pull.body) if pull else None)
+    return next((one.version for one in stood if one and one.undone), "")
+
+
+def _where(proposal: Proposal) -> str:
+    """What stands there, for people."""
+    pull = proposal.pull_request
+    return f"pull request #{pull.number}" if pull else f"branch {proposal.branch}"

@@ -294,7 +294,10 @@ class Reviewing:
             return False
         promoted = proposal.promoted
         # By what it says of itself a rollback holds later.
-        if promoted is None or bool(promoted.undone) != bool(self.settled.request.undone):
+        request = self.settled.request
+        if promoted is None or bool(promoted.undone) != bool(request.undone):
+            return False
+        if request.override and not promoted.override:
             return False
         there = self._planned(proposal.commit, self.settled.request)
         if there is None or there.files:

@@ -3,147 +3,182 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.images import Image, split_reference
-from gitops_promote.core.order import Build
+from gitops_promote.core.images import Reference
+from gitops_promote.core.order import Build, compare
 from gitops_promote.core.request import Undone
-from gitops_promote.promotion.chosen import Chosen, by_image, one_version, origin_of
+from gitops_promote.promotion.chosen import Chosen, by_image, image_of, one_version, origin_of
 
 if TYPE_CHECKING:
+    from gitops_promote.core.order import Ancestry
     from gitops_promote.core.running import Running
+    from gitops_promote.core.source import Source
     from gitops_promote.promotion.call import Call
     from gitops_promote.promotion.past import Timeline
 
 _MOST_VERSIONS = 10
 
-#: One version for each image, by the name that is deployed.
-_Versions = dict[str, str]
+#: What runs of each image, by its name.
+_Versions = dict[str, Reference]
 
 
-def previous(call: Call, timeline: Timeline) -> Chosen:
-    """Find what ran before, or the version that the input `to` names.
+@dataclass(frozen=True)
+class Rollback:
+    """A rollback of the images that are called `names`, in the places of a timeline."""
 
-    What an earlier rollback took back is passed over, as nobody wants that again; `to` may name it.
+    call: Call
+    timeline: Timeline
+    names: tuple[str, ...]
+    ancestry: Ancestry
 
-    Args:
-        call: The call.
-        timeline: The places of the environment.
+    def choose(self) -> Chosen:
+        """Find what ran before, or the version that the input `to` names.
 
-    Returns:
-        The images with the versions to go back to, and what is undone by that.
+        What an earlier rollback took back is passed over, and so is what is newer than what runs:
+        nobody wants that by going back. `to` may name it.
 
-    Raises:
-        PromoteError: Nothing else ran before, or the named version never did.
-    """
-    wanted = call.inputs.to
-    found = timeline.state(timeline.head.commit)
-    for group in by_image(found).values():
-        one_version(group, _where(call))
-    now = _versions(found)
-    if not now:
-        raise PromoteError(
-            "There is no version here to roll back from.", "Look at `target`, and at `images`."
+        Returns:
+            The images with the versions to go back to, and what is undone by that.
+
+        Raises:
+            PromoteError: Nothing else ran before, or the named version never did.
+        """
+        found = self.timeline.now(self.names)
+        if not any(one.reference.version for one in found):
+            raise PromoteError(
+                "There is no version here to roll back from.", "Look at `target`, and at `images`."
+            )
+        if self._is_done(found):
+            return self._chosen(found, _versions(found))
+        if self.call.inputs.to:
+            return self._chosen(found, self._named(found))
+        for group in by_image(found).values():
+            one_version(group, self._where)
+        return self._chosen(found, self._last_good(_versions(found)))
+
+    def _is_done(self, found: Sequence[Running]) -> bool:
+        """Whether this very run rolled back already, and is only run again."""
+        run = self.call.source
+        for name, now in _versions(found).items():
+            made = self.timeline.made_by(name, now.version)
+            by = made.promoter if made and made.undone else None
+            if by and run.run_id and (by.server_url, by.run_id) == (run.server_url, run.run_id):
+                return True
+        return False
+
+    def _states(self) -> Iterator[tuple[Running, ...]]:
+        """What ran before each commit, the newest first."""
+        for past in self.timeline.commits():
+            if past.parent:
+                yield self.timeline.state(past.parent, self.names)
+
+    def _last_good(self, now: _Versions) -> _Versions:
+        seen: dict[str, None] = {}
+        for then in self._states():
+            before = {name: there for name, there in _versions(then).items() if name in now}
+            differing = [name for name, there in before.items() if there != now[name]]
+            seen.update(dict.fromkeys(before[name].version for name in differing))
+            good = (self._is_good(name, before[name], now[name]) for name in differing)
+            if differing and all(good):
+                return before
+        raise self._nothing(list(seen))
+
+    def _is_good(self, name: str, before: Reference, now: Reference) -> bool:
+        taken = (one for promoted in self.timeline.walked_promotions() for one in promoted.undone)
+        if any((one.image, one.build.version) == (name, before.version) for one in taken):
+            return False
+        app = self.timeline.app
+        order = compare(Build(before.version), Build(now.version), _nobody, app).order
+        if order is None:
+            old, new = self._build(name, before.version), self._build(name, now.version)
+            order = compare(old, new, self.ancestry, app).order
+        return order != 1
+
+    def _named(self, found: Sequence[Running]) -> _Versions:
+        """The version that the input names, of as many images as ever had it at once."""
+        best, seen = _Versions(), dict[str, None]()
+        count = len(by_image(found))
+        for then in (found, *self._states()):
+            there = {
+                name: one.reference
+                for name, group in by_image(then).items()
+                for one in group
+                if self._is_wanted(name, one.reference)
+            }
+            if len(there) > len(best):
+                best = there
+            if len(best) == count or (best and not there):
+                return best
+            seen.update((one.reference.version, None) for one in then if one.reference.version)
+        if best:
+            return best
+        raise self._nothing(list(seen))
+
+    def _is_wanted(self, name: str, there: Reference) -> bool:
+        wanted, version = self.call.inputs.to, there.version
+        names = (version, there.tag, there.digest, f"{name}:{version}", f"{name}@{version}")
+        return wanted in names
+
+    def _chosen(self, found: Sequence[Running], versions: _Versions) -> Chosen:
+        undone = dict.fromkeys(
+            one
+            for name, group in by_image(found).items()
+            if name in versions
+            for now in dict.fromkeys(one.reference.version for one in group)
+            if now not in ("", versions[name].version)
+            for one in self._undone(name, now, versions[name].version)
         )
-    seen: dict[str, None] = {}
-    if wanted and _is_at(now, wanted):
-        return _chosen(call, timeline, found, now)
-    for then in _states(timeline):
-        before = _versions(then)
-        differing = [name for name in before if name in now and before[name] != now[name]]
-        seen.update(dict.fromkeys(before[name] for name in differing))
-        if _is_at(before, wanted) if wanted else _is_good(timeline, before, differing):
-            return _chosen(call, timeline, found, before)
-    raise _nothing(call, wanted, list(seen))
+        pairs = ((name, there.version) for name, there in versions.items())
+        return Chosen(
+            tuple(image_of(name, there) for name, there in versions.items()),
+            self.call.source,
+            origin_of(pairs, self.timeline) if undone else None,
+            tuple(undone),
+        )
 
+    def _undone(self, name: str, now: str, target: str) -> list[Undone]:
+        """A version that is taken back, and those that had been before it was gone back to."""
+        made = self.timeline.made_by(name, now)
+        earlier = made.undone if made else ()
+        same = [one for one in earlier if one.image == name and one.build.version != target]
+        return [Undone(name, self._build(name, now)), *same]
 
-def _states(timeline: Timeline) -> Iterator[tuple[Running, ...]]:
-    """What ran before each commit, the newest first."""
-    for past in timeline.commits():
-        if past.parent:
-            yield timeline.state(past.parent)
+    def _build(self, name: str, version: str) -> Build:
+        made = self.timeline.made_by(name, version)
+        return made.build(name) if made else Build(version)
+
+    def _nothing(self, seen: Sequence[str]) -> PromoteError:
+        listed = ", ".join(f"`{version}`" for version in seen[:_MOST_VERSIONS])
+        fix = f"These did, the newest first: {listed}." if listed else ""
+        if self.call.inputs.to:
+            return PromoteError(
+                f"{self._where} never ran `{self.call.inputs.to}`, by the config repository's "
+                "history.",
+                fix or "To bring it there for the first time, promote it.",
+            )
+        return PromoteError(
+            f"{self._where} has nothing to roll back to: by the config repository's history no "
+            "older version ran there that wasn't rolled back itself.",
+            f"{fix} Name one in `to`." if fix else "Promote another version.",
+        )
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(self.call.inputs.environments) or "this target"
 
 
 def _versions(found: Sequence[Running]) -> _Versions:
-    """The version of each image that has one alone."""
-    groups = by_image(found)
-    alike = {name: {one.reference.version for one in group} for name, group in groups.items()}
-    return {
-        name: next(iter(versions))
-        for name, versions in alike.items()
-        if len(versions) == 1 and versions != {""}
-    }
-
-
-def _is_at(versions: _Versions, wanted: str) -> bool:
-    return any(
-        wanted in (version, *version.split("@"), f"{name}:{version}", f"{name}@{version}")
-        for name, version in versions.items()
-    )
-
-
-def _is_good(timeline: Timeline, before: _Versions, differing: Sequence[str]) -> bool:
-    if not differing:
-        return False
-    taken = {
-        (undone.image, undone.build.version)
-        for promoted in timeline.walked_promotions()
-        for undone in promoted.undone
-    }
-    return not any((name, before[name]) in taken for name in differing)
-
-
-def _chosen(
-    call: Call, timeline: Timeline, found: Sequence[Running], versions: _Versions
-) -> Chosen:
-    images, undone = dict[str, Image](), list[Undone]()
-    for name, version in versions.items():
-        for one in found:
-            if one.reference.name == name:
-                target = split_reference(_joined(name, version))
-                image = Image(one.image, None, target.tag or None, target.digest or None)
-                images[one.image] = image
+    """What runs of each image that has one version alone."""
+    versions = {}
     for name, group in by_image(found).items():
-        current = group[0].reference.version
-        if name in versions and current and current != versions[name]:
-            undone += _undone(timeline, name, current)
-    return Chosen(
-        tuple(images.values()),
-        call.source,
-        origin_of(versions.items(), timeline) if undone else None,
-        tuple(dict.fromkeys(undone)),
-    )
+        alike = {one.reference.version: one.reference for one in group}
+        if len(alike) == 1 and "" not in alike:
+            versions[name] = next(iter(alike.values()))
+    return versions
 
 
-def _joined(name: str, version: str) -> str:
-    is_digest = ":" in version and "@" not in version
-    return f"{name}@{version}" if is_digest else f"{name}:{version}"
-
-
-def _undone(timeline: Timeline, name: str, version: str) -> list[Undone]:
-    """A version that is taken back, and those that had been before it was gone back to."""
-    made = timeline.made_by(name, version)
-    own = Undone(name, made.build(name) if made else Build(version))
-    earlier = [one for one in made.undone if one.image == name] if made else []
-    return [own, *earlier]
-
-
-def _nothing(call: Call, wanted: str, seen: Sequence[str]) -> PromoteError:
-    where = _where(call)
-    listed = ", ".join(f"`{version}`" for version in seen[:_MOST_VERSIONS])
-    fix = f"These did, the newest first: {listed}." if listed else ""
-    if wanted:
-        return PromoteError(
-            f"{where} never ran `{wanted}`, by the config repository's history.",
-            fix or "To bring it there for the first time, promote it.",
-        )
-    return PromoteError(
-        f"{where} has nothing to roll back to: by the config repository's history no other version "
-        "ran there that wasn't rolled back itself.",
-        f"{fix} Name one in `to`." if fix else "Promote another version.",
-    )
-
-
-def _where(call: Call) -> str:
-    return ", ".join(call.inputs.environments) or "this target"
+def _nobody(repository: Source, one: Sequence[str], other: Sequence[str]) -> None:
+    """Knows no commits: fulfils `Ancestry`."""

@@ -6,19 +6,23 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from gitops_promote.core.errors import PromoteError, RetryableError
+from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.policy.rules import (
     Asked,
     Ruling,
     branch_of,
+    check_others,
     check_places,
+    no_such_branch,
     rule,
     targets_of,
 )
 from gitops_promote.core.request import Request
-from gitops_promote.promotion.chosen import Chosen, computed
-from gitops_promote.promotion.past import Timeline
+from gitops_promote.core.snapshot import Without
+from gitops_promote.effects.config_repository import NoBranchError
+from gitops_promote.promotion.chosen import Chosen, computed, copied, names_of
+from gitops_promote.promotion.past import Timeline, called
 from gitops_promote.promotion.settled import Settled
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from gitops_promote.core.order import Ancestry
     from gitops_promote.core.policy.values import Environment, Policy
     from gitops_promote.core.snapshot import Snapshot
-    from gitops_promote.core.targets import Located, Target
+    from gitops_promote.core.targets import Target
     from gitops_promote.effects.config_repository import ConfigRepository, Head
     from gitops_promote.inputs import PullRequestInputs
     from gitops_promote.promotion.call import Call
@@ -68,15 +72,17 @@ class Settling:
         asked = self._asked()
         ruling = rule(policy, asked, main.branch if main else base.branch)
         if ruling.branch != base.branch:
-            base = self._head(ruling.branch, main)
+            base = self._base(ruling, main)
         sight = _Sight(self.repository, ruling, asked, main or base, base)
         request = self._request(ruling, self._chosen(ruling, sight))
-        plan = make_plan(self.repository.snapshot(base.commit), request)
+        plan = make_plan(sight.snapshot(base), request)
         check_places(ruling, plan.places)
         stale = ""
-        if plan.files and not inputs.rollback:
-            request, plan = self._in_order(ruling, sight, request, plan)
+        if plan.files:
+            check_others(ruling, sight.snapshot(base), plan.files)
             plan, stale = self._guarded(sight, request, plan)
+        if plan.files and self._needs_order(sight, request, plan):
+            request, plan = self._in_order(sight, request, plan)
         return Settled(
             call=self.call,
             request=request,
@@ -92,13 +98,17 @@ class Settling:
         wanted = self.call.inputs.config_ref
         try:
             main = self.repository.fetch("")
-        except RetryableError:
-            raise
-        except PromoteError:
+        except NoBranchError:
             if not wanted:
                 raise
             return None, self.repository.fetch(wanted)
         return main, self._head(wanted, main)
+
+    def _base(self, ruling: Ruling, main: Head | None) -> Head:
+        try:
+            return self._head(ruling.branch, main)
+        except NoBranchError as error:
+            raise no_such_branch(ruling, error.what) from None
 
     def _head(self, branch: str, main: Head | None) -> Head:
         if main and branch in ("", main.branch):
@@ -136,34 +146,28 @@ class Settling:
 
     def _chosen(self, ruling: Ruling, sight: _Sight) -> Chosen:
         inputs = self.call.inputs
-        names = tuple(image.name for image in ruling.images)
         if inputs.rollback:
-            return self._rolled_back(sight.timeline(ruling.targets, sight.base, names))
+            names = tuple(name for image in ruling.images for name in names_of(image))
+            return self._rolled_back(sight.timeline(ruling.targets, sight.base), names)
         if inputs.promote_from:
-            from gitops_promote.promotion.chosen import copied  # noqa: PLC0415  (rarely needed)
-
-            there = sight.other(inputs.promote_from, names)
-            here = sight.timeline(ruling.targets, sight.base, ())
-            return copied(
-                self.call, there, lambda name: bool(here.state(sight.base.commit, (name,)))
-            )
+            here = sight.timeline(ruling.targets, sight.base)
+            return copied(self.call, ruling, sight.other(inputs.promote_from), here)
         key = ruling.app, ruling.images
         if key not in self._computed:
             self._computed[key] = computed(self.call, ruling)
         return self._computed[key]
 
-    def _rolled_back(self, timeline: Timeline) -> Chosen:
-        from gitops_promote.promotion.rollback import previous  # noqa: PLC0415  (rarely needed)
+    def _rolled_back(self, timeline: Timeline, names: tuple[str, ...]) -> Chosen:
+        from gitops_promote.promotion.rollback import Rollback  # noqa: PLC0415  (rarely needed)
 
-        found = timeline.state(timeline.head.commit)
-        running = frozenset((one.reference.name, one.reference.version) for one in found)
+        running = frozenset((called(one), one.reference.version) for one in timeline.now(names))
         if self._running not in (None, running):
             raise PromoteError(
                 "What runs there was changed while it was about to be rolled back.",
                 "Look at it, and roll back again if that is still needed.",
             )
         self._running = running
-        return previous(self.call, timeline)
+        return Rollback(self.call, timeline, names, self.ancestry).choose()
 
     def _request(self, ruling: Ruling, chosen: Chosen) -> Request:
         inputs = self.call.inputs
@@ -185,28 +189,35 @@ class Settling:
             self._signer = str(self.repository.signer(self.call.committer))
         return self._signer
 
-    def _in_order(
-        self, ruling: Ruling, sight: _Sight, request: Request, plan: Plan
-    ) -> tuple[Request, Plan]:
-        if not any(environment.after for environment in ruling.environments):
-            return request, plan
-        from gitops_promote.promotion.after import check_order  # noqa: PLC0415  (start-up time)
-
-        override = self.call.inputs.override
-        reason = check_order(ruling, plan, sight.other, override, time.time())
-        if not reason:
-            return request, plan
-        request = replace(request, override=reason)
-        return request, make_plan(self.repository.snapshot(sight.base.commit), request)
-
     def _guarded(self, sight: _Sight, request: Request, plan: Plan) -> tuple[Plan, str]:
         from gitops_promote.promotion.guard import guard, kept, warned  # noqa: PLC0415  (start-up)
 
+        if self.call.inputs.rollback:
+            return plan, ""
         if self.call.inputs.allow_downgrade:
             return warned(plan), ""
-        timeline = Timeline(self.repository, sight.base, sight.changed(plan))
-        plan, stale = guard(plan, request, timeline, self.ancestry)
+        plan, stale = guard(plan, request, sight.changed(plan), self.ancestry)
         return (kept(plan) if stale else plan), stale
+
+    def _needs_order(self, sight: _Sight, request: Request, plan: Plan) -> bool:
+        if not any(environment.after for environment in sight.ruling.environments):
+            return False
+        from gitops_promote.promotion.guard import goes_forward  # noqa: PLC0415  (start-up time)
+
+        # What ran there before may always come again, but not as a way to something newer.
+        back = self.call.inputs.rollback
+        return not back or goes_forward(plan, request, sight.changed(plan), self.ancestry)
+
+    def _in_order(self, sight: _Sight, request: Request, plan: Plan) -> tuple[Request, Plan]:
+        from gitops_promote.promotion.after import check_order  # noqa: PLC0415  (start-up time)
+
+        override = self.call.inputs.override
+        reason = check_order(sight.ruling, plan, sight.other, override, time.time())
+        if not reason:
+            return request, plan
+        request = replace(request, override=reason)
+        again = make_plan(sight.snapshot(sight.base), request)
+        return request, replace(again, warnings=plan.warnings)
 
 
 @dataclass(frozen=True)
@@ -219,12 +230,20 @@ class _Sight:
     main: Head
     base: Head
     heads: dict[str, Head] = field(default_factory=dict)
+    others: dict[str, Timeline] = field(default_factory=dict)
 
-    def other(self, environment: str, images: tuple[str, ...]) -> Timeline:
+    def snapshot(self, head: Head) -> Snapshot:
+        """A branch's files, but for the policy, which no glob means."""
+        policy = self.ruling.policy
+        return Without(self.repository.snapshot(head.commit), policy.path if policy else "")
+
+    def other(self, environment: str) -> Timeline:
         """The history of another environment of the app."""
-        targets = targets_of(self.ruling, self.asked, environment)
-        head = self._head(branch_of(self.ruling, environment))
-        return self.timeline(targets, head, images)
+        if environment not in self.others:
+            targets = targets_of(self.ruling, self.asked, environment)
+            head = self._head(branch_of(self.ruling, environment))
+            self.others[environment] = self.timeline(targets, head)
+        return self.others[environment]
 
     def _head(self, branch: str) -> Head:
         """A branch's head: the same one, however often it is asked for."""
@@ -235,16 +254,17 @@ class _Sight:
             self.heads[branch] = self.repository.fetch(branch)
         return self.heads[branch]
 
-    def timeline(self, targets: Sequence[Target], head: Head, images: tuple[str, ...]) -> Timeline:
+    def timeline(self, targets: Sequence[Target], head: Head) -> Timeline:
         """The history of some targets."""
         from gitops_promote.core.running import find_places  # noqa: PLC0415  (rarely needed)
 
-        places = find_places(self.repository.snapshot(head.commit), targets)
-        return Timeline(self.repository, head, places, images)
+        places = find_places(self.snapshot(head), targets)
+        return Timeline(self.repository, head, places, self.ruling.app)
 
-    def changed(self, plan: Plan) -> tuple[Located, ...]:
-        """The places that a plan changes."""
-        return tuple(place for place in plan.places if place.path in plan.files)
+    def changed(self, plan: Plan) -> Timeline:
+        """The history of the places that a plan changes."""
+        places = [place for place in plan.places if place.path in plan.files]
+        return Timeline(self.repository, self.base, places, self.ruling.app)
 
 
 def _read_policy(snapshot: Snapshot, path: str, named: str) -> Policy:

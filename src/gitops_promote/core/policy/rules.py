@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from posixpath import dirname
+from dataclasses import dataclass, field
+from posixpath import basename
 
 from gitops_promote.core.errors import PromoteError, UsageError
-from gitops_promote.core.images import Image, canonical_name
+from gitops_promote.core.images import KEEP, Image, canonical_name
+from gitops_promote.core.kinds.kustomize import FILE_NAMES
 from gitops_promote.core.near import nearest
 from gitops_promote.core.policy.values import App, Environment, Policy, Position
+from gitops_promote.core.running import running
+from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.targets import Located, Target, compile_glob, parse_target
+from gitops_promote.core.yaml.document import Document
 
 _MOST_NAMES = 8
 
@@ -38,7 +42,8 @@ class Asked:
 class Ruling:
     """What is to be done of what is asked, on `branch`.
 
-    `environments` is what the policy says of each that is named; without a policy there is none.
+    `environments` is what the policy says of each that is named, `known` of each that there is, for
+    this app; without a policy there is none.
     """
 
     images: tuple[Image, ...]
@@ -48,6 +53,7 @@ class Ruling:
     default_branch: str
     app: str = ""
     environments: tuple[Environment, ...] = ()
+    known: Mapping[str, Environment] = field(default_factory=dict)
     policy: Policy | None = None
 
 
@@ -87,14 +93,20 @@ def rule(policy: Policy | None, asked: Asked, default_branch: str) -> Ruling:
         images = images or app.images
     name = app.name if app else asked.app
     lines = {one.name: asked.targets or one.targets for one in environments}
+    targets = _targets(asked, lines, name)
+    if any(target.path == policy.path for target in targets):
+        raise PromoteError(
+            "The policy is no target of a promotion.", "Correct `target`.", path=policy.path
+        )
     return Ruling(
         images=images,
-        targets=_targets(asked, lines, name),
+        targets=targets,
         mode=_mode(policy, environments, asked.mode),
         branch=_branch(policy, environments, asked.branch, default_branch),
         default_branch=default_branch,
         app=name,
         environments=environments,
+        known=known,
         policy=policy,
     )
 
@@ -113,18 +125,19 @@ def targets_of(ruling: Ruling, asked: Asked, environment: str) -> tuple[Target, 
     Raises:
         PromoteError: The policy has no such environment, or nobody tells its targets.
     """
-    lines, policy = asked.targets, ruling.policy
-    if policy:
-        known = policy.apps[ruling.app].environments if policy.apps else policy.environments
-        if environment not in known:
-            raise _unknown(policy, "environment", environment, known)
-        lines = known[environment].targets or lines
-    if not lines or any("{environment}" not in line for line in lines):
-        raise PromoteError(
-            f"Nobody tells what {environment} consists of.",
-            "Give the app `targets` in the policy file, or write `{environment}` in each line of "
-            "`target`.",
-        )
+    policy = ruling.policy
+    if policy and environment not in ruling.known:
+        raise _unknown(policy, "environment", environment, ruling.known)
+    lines = ruling.known[environment].targets if policy else ()
+    if not lines:
+        lines = asked.targets
+        # What is the same in both would tell of this one alone.
+        if not lines or any("{environment}" not in line for line in lines):
+            raise PromoteError(
+                f"Nobody tells what {environment} consists of.",
+                "Give the app `targets` in the policy file, or write `{environment}` in each line "
+                "of `target`.",
+            )
     return tuple(parse_target(line, environment, ruling.app) for line in lines)
 
 
@@ -138,11 +151,26 @@ def branch_of(ruling: Ruling, environment: str) -> str:
     Returns:
         The branch.
     """
-    policy = ruling.policy
-    if policy is None:
+    if ruling.policy is None:
         return ruling.branch
-    known = policy.apps[ruling.app].environments if policy.apps else policy.environments
-    return known[environment].branch or ruling.default_branch
+    return ruling.known[environment].branch or ruling.default_branch
+
+
+def no_such_branch(ruling: Ruling, what: str) -> PromoteError:
+    """Say that the branch isn't there on which an environment stands.
+
+    Args:
+        ruling: What the policy made of the call.
+        what: What is wrong, as a sentence.
+
+    Returns:
+        The error to raise.
+    """
+    positions = [one.positions.get("branch") for one in ruling.environments]
+    position = next(filter(None, positions), None)
+    if ruling.policy is None or position is None:
+        return PromoteError(what, "Correct `config-ref`.")
+    return _refusal(ruling.policy, position, what, "Correct `branch`, or make the branch.")
 
 
 def check_places(ruling: Ruling, places: Sequence[Located]) -> None:
@@ -160,17 +188,97 @@ def check_places(ruling: Ruling, places: Sequence[Located]) -> None:
         return
     for environment in ruling.environments:
         own = [place for place in places if place.target.environment == environment.name]
-        allowed = [parse_target(line, environment.name, ruling.app) for line in environment.targets]
+        if allowed := _allowed(ruling.app, environment):
+            _check_given(policy, ruling, environment, own, allowed)
+        else:
+            _check_nobody_s(policy, ruling, environment, own)
         for place in own:
-            if allowed and not any(_covers(target, place) for target in allowed):
+            _check_path(policy, environment, place)
+
+
+def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes]) -> None:
+    """Refuse to change what an environment runs that isn't named, as by an anchor that it shares.
+
+    Args:
+        ruling: What the policy made of the call.
+        snapshot: The config repository.
+        files: What is to be written, by path.
+
+    Raises:
+        PromoteError: It changes another environment of the app.
+    """
+    policy, named = ruling.policy, {environment.name for environment in ruling.environments}
+    others = [one for name, one in ruling.known.items() if name not in named and one.targets]
+    for environment in others:
+        for target in _allowed(ruling.app, environment):
+            for path in (path for path in files if target.fits(path, _kind(target, path))):
+                place = Located(target, path, _kind(target, path))
+                if _is_changed(place, snapshot.read(path), files[path]) and policy:
+                    raise _refusal(
+                        policy,
+                        environment.positions.get("targets"),
+                        f"`{path}` is also a target of {environment.name}, where this call would "
+                        f"change what runs.",
+                        f"Name {environment.name}, too, or give each a value of its own there.",
+                    )
+
+
+def _kind(target: Target, path: str) -> str:
+    """What a file is that was edited, and so is one or the other."""
+    return target.kind or ("kustomize" if basename(path) in FILE_NAMES else "helm")
+
+
+def _is_changed(place: Located, before: bytes, after: bytes) -> bool:
+    """Whether another version runs in a place of a values file."""
+    states = []
+    for content in (before, after):
+        found = running(place, Document.parse(content, place.path), ())
+        states.append([(one.key, one.reference) for one in found])
+    return states[0] != states[1]
+
+
+def _allowed(app: str, environment: Environment) -> list[Target]:
+    return [parse_target(line, environment.name, app) for line in environment.targets]
+
+
+def _check_given(
+    policy: Policy,
+    ruling: Ruling,
+    environment: Environment,
+    places: Sequence[Located],
+    allowed: Sequence[Target],
+) -> None:
+    for place in places:
+        if not any(_covers(target, place) for target in allowed):
+            raise _refusal(
+                policy,
+                environment.positions.get("targets"),
+                f"`{_shown(place)}` is no target of {_whose(ruling)} in {environment.name}.",
+                f"The policy gives {_listed([target.text for target in allowed])}: leave `target` "
+                "out, or have it added there.",
+            )
+
+
+def _check_nobody_s(
+    policy: Policy, ruling: Ruling, environment: Environment, places: Sequence[Located]
+) -> None:
+    """Refuse what another app or environment has, where this one may have anything else."""
+    others = [
+        (app.name, name, other, _allowed(app.name, other))
+        for app in policy.apps.values()
+        for name, other in app.environments.items()
+        if (app.name, name) != (ruling.app, environment.name) and other.targets
+    ]
+    for place in places:
+        for app, name, other, targets in others:
+            if any(target.fits(place.path, place.kind) for target in targets):
                 raise _refusal(
                     policy,
-                    environment.positions.get("targets"),
-                    f"`{_shown(place)}` is no target of {_whose(ruling)} in {environment.name}.",
-                    f"The policy gives {_listed([line.text for line in allowed])}: leave `target` "
-                    "out, or have it added there.",
+                    other.positions.get("targets"),
+                    f"`{_shown(place)}` is a target of {app} in {name}, and not of "
+                    f"{_whose(ruling)} in {environment.name}.",
+                    "Correct `target`, or give the app `targets` in the policy file.",
                 )
-            _check_path(policy, environment, place)
 
 
 def _environments(policy: Policy, asked: Asked) -> tuple[str, ...]:
@@ -209,10 +317,20 @@ def _has_all(app: App, images: Sequence[Image]) -> bool:
 
 
 def _others(app: App, images: Sequence[Image]) -> list[str]:
-    """The names, old and new, that an app's images don't have."""
-    known = {canonical_name(n) for one in app.images for n in (one.name, one.deployed_name)}
-    names = dict.fromkeys(n for image in images for n in (image.name, image.deployed_name))
-    return [name for name in names if canonical_name(name) not in known]
+    """The images that an app hasn't, or that would get a new name that isn't theirs."""
+    return [_named(image) for image in images if not any(_is_of(one, image) for one in app.images)]
+
+
+def _is_of(own: Image, image: Image) -> bool:
+    """Whether an image is the one that a policy names, by either name."""
+    names = {canonical_name(own.name), canonical_name(own.deployed_name)}
+    renamed = image.new_name not in (None, KEEP)
+    fits = canonical_name(image.deployed_name) == canonical_name(own.deployed_name)
+    return canonical_name(image.name) in names and (fits or not renamed)
+
+
+def _named(image: Image) -> str:
+    return f"{image.name}={image.new_name}" if image.new_name else image.name
 
 
 def _check_images(policy: Policy, app: App, images: Sequence[Image]) -> None:
@@ -290,13 +408,11 @@ def _targets(asked: Asked, lines: Mapping[str, Sequence[str]], app: str = "") ->
 
 
 def _covers(target: Target, place: Located) -> bool:
-    """Whether a target of the policy gives a place."""
-    if target.key and target.key != place.target.key:
+    """Whether a target of the policy gives a place: as the same kind, by the same key."""
+    own = place.target
+    if own.kind not in ("", target.kind) or (target.kind or place.kind) != place.kind:
         return False
-    names = (place.path, dirname(place.path))
-    if target.is_pattern:
-        return any(map(compile_glob(target.path).fullmatch, names))
-    return target.path in names
+    return own.key == target.key and target.fits(place.path, place.kind)
 
 
 def _check_path(policy: Policy, environment: Environment, place: Located) -> None:

@@ -41,7 +41,7 @@ class Facts:
     `repository` is the config repository, as `owner/name` where it is on GitHub, below
     `server_url`; `base` is the branch that the pull request goes to. `history` goes from the
     version that runs to the one that is promoted; for a rollback, which takes its commits away, it
-    is the other way round.
+    is the other way round. Of all `gates`, `policy_gates` are those that the policy asks for.
     """
 
     request: Request
@@ -51,6 +51,7 @@ class Facts:
     server_url: str
     history: History | None = None
     gates: tuple[Gate, ...] = ()
+    policy_gates: tuple[Gate, ...] = ()
     rendered: tuple[Rendered, ...] = ()
 
 
@@ -155,6 +156,19 @@ def footer() -> str:
     )
 
 
+def order_skipped(facts: Facts) -> str:
+    """Say that the environments' order was skipped, and why.
+
+    Args:
+        facts: What there is to tell.
+
+    Returns:
+        Markdown on one line; empty where it wasn't.
+    """
+    reason = facts.request.override
+    return f"**Order skipped:** {prose(cut(reason, _LONGEST_WARNING))}" if reason else ""
+
+
 def _table(facts: Facts, room: int) -> str:
     changes = changed(facts.plan)
     with_digest = any(change.new.digest for change in changes)
@@ -195,9 +209,8 @@ def _file(facts: Facts, change: Change) -> str:
 
 
 def _warnings(facts: Facts, room: int) -> str:
-    texts = []
-    if reason := facts.request.override:
-        texts.append(f"**Order skipped:** {prose(cut(reason, _LONGEST_WARNING))}")
+    skipped = order_skipped(facts)
+    texts = [skipped] if skipped else []
     others = [o for one in facts.rendered for o in one.objects if not o.only_image]
     if others:
         listed = _listed(list(dict.fromkeys(map(_label, others))), code)
@@ -407,7 +420,12 @@ def _rollback(facts: Facts, room: int) -> str:
     if facts.request.undone:
         return _forward(facts)
     text = "#### Roll back\n\n**Revert** this pull request after its merge"
-    short = f"{text}, or `git revert` its commit."
+    # Of a revert's commit nobody can tell what it takes back.
+    holds = (
+        "A revert doesn't hold, as the next automatic run may bring this version again; "
+        "`gitops-promote rollback` (`rollback: true`) does."
+    )
+    short = f"{text}, or `git revert` its commit. {holds}"
     inputs, how = _old_input(facts), "promote the old version with"
     if not inputs:
         return short
@@ -415,9 +433,8 @@ def _rollback(facts: Facts, room: int) -> str:
         # Without them, nobody tells what ran there before.
         inputs = "\n".join(["rollback: true", *_where(facts)])
         how = "run `gitops-promote rollback`, as a step with"
-    full = (
-        f"{text} (or `git revert` its commit), or {how} these inputs:\n\n{fenced(inputs, 'yaml')}"
-    )
+    block = fenced(inputs, "yaml")
+    full = f"{text} (or `git revert` its commit), or {how} these inputs:\n\n{block}\n\n{holds}"
     return full if size(full) <= room else short
 
 

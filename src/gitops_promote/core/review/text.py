@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import UsageError
@@ -29,6 +29,7 @@ from gitops_promote.core.review.parts import (
     changed,
     cut,
     footer,
+    order_skipped,
     sentence,
     size,
     started_by,
@@ -55,6 +56,8 @@ __all__ = [
 MOST = 65_000
 #: Of a job's summary it takes 1 MiB.
 MOST_SUMMARY = 600_000
+#: Trailers have room kept for them up to this size: a reviewer needs the rest of the body.
+_MOST_TRAILERS = 20_000
 #: GitHub refuses a title of over 256 characters.
 MOST_TITLE = 256
 
@@ -71,8 +74,14 @@ _PIECES = re.compile(
     r"|`(?P<code>\{[^{}`]+\})`|(?P<url>https?://[^\s<>`\"']*)",
     re.MULTILINE | re.DOTALL | re.IGNORECASE,
 )
-_SECTION = re.compile(rf"(?<!\{{)\{{(?:{'|'.join(SECTIONS)})\}}")
+# Braces that are written twice may stand before one.
+_SECTION = re.compile(rf"(?<!\{{)(?:\{{\{{)*(?P<whole>\{{(?P<name>{'|'.join(SECTIONS)})\}})")
 _END_OF_COMMENT = re.compile("--!?>")
+# What goes on across blank lines until it is ended.
+_HIDING = (
+    *((f"<{name}", f"</{name}") for name in ("details", "pre", "script", "style", "textarea")),
+    *(("<?", "?>"), ("<!", ">")),
+)
 _FENCE = re.compile(r"^[ >]*(?:```|~~~)", re.MULTILINE)
 
 
@@ -91,22 +100,24 @@ def compose(facts: Facts, title: str, body: str) -> PullRequestText:
         facts: What there is to tell.
         title: The template of the title; empty for our own.
         body: The template of the body; empty for our own. Values from outside are escaped as
-            their place in it needs, and a section stands on lines of its own.
+            their place in it needs, and a section stands on lines of its own. Why the order was
+            skipped, and the policy's gates, are told whether it has their sections or not.
 
     Returns:
         The text.
 
     Raises:
-        UsageError: A template has a placeholder that is none of ours, or has a section within a
-            block of code or a comment, or is too long.
+        UsageError: A template has a placeholder that is none of ours, or has a section, or the
+            policy's gates below it, where they wouldn't be seen, or is too long.
     """
     known = values(facts.request, changed(facts.plan))
     known = {name: cut(value, _LONGEST_VALUE) for name, value in known.items()}
+    reserved = size(_hidden(facts.plan.message))
+    most = MOST - (reserved if reserved <= _MOST_TRAILERS else 0)
     if not body:
-        text = _fitting(facts, _arranged(facts, footer()))
+        text = _fitting(facts, _arranged(facts, footer()), most)
         return PullRequestText(_title(facts, title, known), text)
-    check_body(body)
-    text = _fitting(facts, lambda sections: _filled(body, known, sections))
+    text = _of_template(facts, body, known, most)
     if size(text) > MOST:
         raise UsageError(
             "Input `body` makes a text that is too long for GitHub.",
@@ -128,12 +139,18 @@ def with_trailers(body: str, message: str) -> str:
     Returns:
         The body with the trailers; without them where there is no room, or they would show.
     """
+    hidden = _hidden(message)
+    whole = body.rstrip() + hidden
+    return whole if hidden and size(whole) <= MOST else body
+
+
+def _hidden(message: str) -> str:
+    """A commit's trailers as a comment, to put behind a body; empty where they would show."""
     lines = message.rstrip().rpartition("\n\n")[2].splitlines()
     # The reason is anybody's text, and what runs is known without it.
     trailers = "\n".join(line for line in lines if not line.startswith("Promotion-Override: "))
     # Between blank lines, as a trailer may go on on the next line.
-    whole = f"{body.rstrip()}\n\n<!--\n\n{trailers}\n\n-->\n"
-    return body if _END_OF_COMMENT.search(trailers) or size(whole) > MOST else whole
+    return "" if _END_OF_COMMENT.search(trailers) else f"\n\n<!--\n\n{trailers}\n\n-->\n"
 
 
 def check_body(template: str) -> None:
@@ -147,13 +164,22 @@ def check_body(template: str) -> None:
     """
     fill(template, dict.fromkeys((*PLACEHOLDERS, *SECTIONS), ""), "body")
     for found in _SECTION.finditer(template):
-        before = template[: found.start()]
-        in_code = len(_FENCE.findall(before)) % 2
-        if in_code or before.rfind("<!--") > before.rfind("-->"):
+        if _is_open(template[: found.start("whole")]):
             raise UsageError(
-                f"Input `body` has `{found[0]}` within a block of code or a comment.",
+                f"Input `body` has `{found['whole']}` within a block of code or a comment.",
                 "Give it a line of its own: it is Markdown.",
             )
+
+
+def _is_open(before: str) -> bool:
+    """Whether what comes after a text is within a block of code or a comment."""
+    return len(_FENCE.findall(before)) % 2 == 1 or before.rfind("<!--") > before.rfind("-->")
+
+
+def _folds(before: str) -> bool:
+    """Whether an element that goes on after a text could hide what comes there."""
+    text = before.lower()
+    return any(text.rfind(start) > text.rfind(end) for start, end in _HIDING)
 
 
 def compose_summary(facts: Facts) -> str:
@@ -168,20 +194,21 @@ def compose_summary(facts: Facts) -> str:
     return _fitting(facts, _arranged(facts, last=""), MOST_SUMMARY)
 
 
-def supersede_comment(old: str, new: str, source: Source) -> str:
+def supersede_comment(old: str, new: str, source: Source, *, ends_rollback: bool = False) -> str:
     """Tell that a newer version takes the place of another.
 
     Args:
         old: The version that the pull request was for.
         new: The version that it is for now.
         source: Who did that, and in which run.
+        ends_rollback: Whether the pull request was a rollback, and is none now.
 
     Returns:
         Markdown.
     """
-    by = started_by(source)
-    versions = f"{code(cut(new, _LONGEST_VALUE))} supersedes {code(cut(old, _LONGEST_VALUE))}"
-    return f"{versions}. {by}".rstrip() + "\n"
+    does = "takes the place of the rollback to" if ends_rollback else "supersedes"
+    versions = f"{code(cut(new, _LONGEST_VALUE))} {does} {code(cut(old, _LONGEST_VALUE))}"
+    return f"{versions}. {started_by(source)}".rstrip() + "\n"
 
 
 def closing_comment(reason: str) -> str:
@@ -226,6 +253,27 @@ def _fitting(facts: Facts, assemble: Callable[[Mapping[str, str]], str], most: i
                 room = max(least, size(sections[name]) - over)
                 sections[name] = PARTS[name](facts, room)
     return assemble(sections)
+
+
+def _of_template(facts: Facts, template: str, known: Mapping[str, str], most: int) -> str:
+    """A template filled in, with what it may not leave out: no call hides that from a reviewer."""
+    check_body(template)
+    has = {found["name"] for found in _SECTION.finditer(template)}
+    first = "" if "warnings" in has else order_skipped(facts)
+    first = f"> {first}\n\n" if first else ""
+    adds_gates = bool(facts.policy_gates) and "gates" not in has
+    if adds_gates and (_is_open(template) or _folds(template)):
+        raise UsageError(
+            "Input `body` ends within a block of code, a comment or an element.",
+            "End that: the gates of the policy are put below it.",
+        )
+    shown = replace(facts, gates=facts.policy_gates) if adds_gates else facts
+
+    def assemble(sections: Mapping[str, str]) -> str:
+        last = f"\n{sections['gates']}\n" if adds_gates else ""
+        return first + _filled(template, known, sections) + last
+
+    return _fitting(shown, assemble, most)
 
 
 def _filled(template: str, known: Mapping[str, str], sections: Mapping[str, str]) -> str:

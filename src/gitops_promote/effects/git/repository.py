@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.review.proposal import BranchCommit, Proposal
-from gitops_promote.effects.config_repository import Head, NewCommit, no_branch
+from gitops_promote.effects.config_repository import Head, NewCommit, NoBranchError, no_branch
 from gitops_promote.effects.git.errors import GitError
-from gitops_promote.effects.git.history import NOT_BY_ID, HistoryRepository
 from gitops_promote.effects.git.objects import Objects, parse_entries
+from gitops_promote.effects.git.past import NOT_BY_ID, HistoryRepository
 from gitops_promote.effects.git.private_repository import FOLDER
 from gitops_promote.effects.git.remote import Credentials, resolve_url
 from gitops_promote.effects.tree import Entry, Tree, check_writable, differing
@@ -268,7 +268,7 @@ class GitRepository(HistoryRepository):
     def _remote_head(self) -> str:
         head = (self._folder / FOLDER / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref: refs/heads/"):
-            raise PromoteError(
+            raise NoBranchError(
                 f"{self._remote.url} has no default branch.", "Name a branch in `config-ref`."
             )
         return head.removeprefix("ref: refs/heads/")

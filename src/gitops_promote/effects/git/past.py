@@ -11,7 +11,7 @@ from gitops_promote.effects.git.private_repository import FOLDER, PrivateReposit
 from gitops_promote.effects.mainline import MOST_BROUGHT, Step, to_past
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gitops_promote.effects.config_repository import Head, Past
     from gitops_promote.effects.git.objects import Objects
@@ -21,6 +21,8 @@ FIRST_DEPTH = 50
 #: ... and so many once more are asked for. The last is what git takes for all.
 _DEPTHS = (FIRST_DEPTH, 500, 5000, 2**31 - 1)
 
+#: A fetch of no more commits than this takes no time to speak of.
+_SHORT = 500
 #: Keeps what was fetched to look further back.
 _REF = "refs/deeper"
 #: What git says of a commit that the server doesn't have, or doesn't give by its id.
@@ -33,6 +35,9 @@ class HistoryRepository(PrivateRepository):
     git shows a commit where history is cut off as if it had made every file. So none is judged
     before its parents are here, whichever fetch has cut there.
     """
+
+    #: Is told of what takes long.
+    tell: Callable[[str], None] | None = None
 
     _objects: Objects
     #: How many commits of a branch a fetch leaves here: as many as one had to have.
@@ -116,6 +121,8 @@ class HistoryRepository(PrivateRepository):
         for depth in _DEPTHS:
             if depth <= known and depth != _DEPTHS[-1]:
                 continue
+            if self.tell and depth > _SHORT:
+                self.tell(f"Fetching older history of {head.branch} of {self._remote.url} …")
             self._fetch_deeper(head, depth)
             if self._has(commit) and commit not in self._cut():
                 self._depth = max(self._depth, depth)
