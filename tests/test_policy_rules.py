@@ -9,12 +9,12 @@ import pytest
 
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.images import Image, parse_image
+from gitops_promote.core.policy.places import check_places
 from gitops_promote.core.policy.reading import read_policy
 from gitops_promote.core.policy.rules import (
     Asked,
     Ruling,
     branch_of,
-    check_places,
     rule,
     targets_of,
 )

@@ -220,7 +220,6 @@ class Publishing:
 
     def _compose(self, plan: Plan, request: Request) -> tuple[PullRequestText, str]:
         settled, wanted = self.settled, self.settled.pull_request
-        own = settled.call.inputs.pull_request.gates
         rendered = render(self.repository.snapshot(settled.base.commit), plan, settled.call.environ)
         changes = [change for change in plan.changes if change.old != change.new]
         source, old = request.built_from, changes[0].old.version if changes else ""
@@ -235,7 +234,7 @@ class Publishing:
             server_url=settled.call.server,
             history=self.history(source, old, request.app),
             gates=wanted.gates,
-            policy_gates=tuple(gate for gate in wanted.gates if gate not in own),
+            policy_gates=settled.policy_gates,
             rendered=rendered,
         )
         return compose(facts, wanted.title, wanted.body), compose_summary(facts)

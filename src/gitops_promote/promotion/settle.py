@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.plan import Plan, make_plan
+from gitops_promote.core.policy.places import check_others, check_places
 from gitops_promote.core.policy.rules import (
     Asked,
     Ruling,
     branch_of,
-    check_others,
-    check_places,
     no_such_branch,
     rule,
     targets_of,
@@ -88,6 +87,7 @@ class Settling:
             request=request,
             mode=ruling.mode,
             pull_request=_pull_request(inputs.pull_request, ruling.environments),
+            policy_gates=tuple(gate for one in ruling.environments for gate in one.gates),
             base=base,
             plan=plan,
             stale=stale,

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from posixpath import basename
 
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.images import KEEP, Image, canonical_name
-from gitops_promote.core.kinds.kustomize import FILE_NAMES
 from gitops_promote.core.near import nearest
 from gitops_promote.core.policy.values import App, Environment, Policy, Position
-from gitops_promote.core.running import running
-from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, Target, compile_glob, parse_target
-from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.targets import Target, parse_target
 
 _MOST_NAMES = 8
 
@@ -170,122 +165,14 @@ def no_such_branch(ruling: Ruling, what: str) -> PromoteError:
     position = next(filter(None, positions), None)
     if ruling.policy is None or position is None:
         return PromoteError(what, "Correct `config-ref`.")
-    return _refusal(ruling.policy, position, what, "Correct `branch`, or make the branch.")
-
-
-def check_places(ruling: Ruling, places: Sequence[Located]) -> None:
-    """Refuse files that the policy doesn't give the app, or the environment.
-
-    Args:
-        ruling: What the policy made of the call.
-        places: The files that the call's targets lead to.
-
-    Raises:
-        PromoteError: One of them isn't allowed.
-    """
-    policy = ruling.policy
-    if policy is None:
-        return
-    for environment in ruling.environments:
-        own = [place for place in places if place.target.environment == environment.name]
-        if allowed := _allowed(ruling.app, environment):
-            _check_given(policy, ruling, environment, own, allowed)
-        else:
-            _check_nobody_s(policy, ruling, environment, own)
-        for place in own:
-            _check_path(policy, environment, place)
-
-
-def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes]) -> None:
-    """Refuse to change what an environment runs that isn't named, as by an anchor that it shares.
-
-    Args:
-        ruling: What the policy made of the call.
-        snapshot: The config repository.
-        files: What is to be written, by path.
-
-    Raises:
-        PromoteError: It changes another environment of the app.
-    """
-    policy, named = ruling.policy, {environment.name for environment in ruling.environments}
-    others = [one for name, one in ruling.known.items() if name not in named and one.targets]
-    for environment in others:
-        for target in _allowed(ruling.app, environment):
-            for path in (path for path in files if target.fits(path, _kind(target, path))):
-                place = Located(target, path, _kind(target, path))
-                if _is_changed(place, snapshot.read(path), files[path]) and policy:
-                    raise _refusal(
-                        policy,
-                        environment.positions.get("targets"),
-                        f"`{path}` is also a target of {environment.name}, where this call would "
-                        f"change what runs.",
-                        f"Name {environment.name}, too, or give each a value of its own there.",
-                    )
-
-
-def _kind(target: Target, path: str) -> str:
-    """What a file is that was edited, and so is one or the other."""
-    return target.kind or ("kustomize" if basename(path) in FILE_NAMES else "helm")
-
-
-def _is_changed(place: Located, before: bytes, after: bytes) -> bool:
-    """Whether another version runs in a place of a values file."""
-    states = []
-    for content in (before, after):
-        found = running(place, Document.parse(content, place.path), ())
-        states.append([(one.key, one.reference) for one in found])
-    return states[0] != states[1]
-
-
-def _allowed(app: str, environment: Environment) -> list[Target]:
-    return [parse_target(line, environment.name, app) for line in environment.targets]
-
-
-def _check_given(
-    policy: Policy,
-    ruling: Ruling,
-    environment: Environment,
-    places: Sequence[Located],
-    allowed: Sequence[Target],
-) -> None:
-    for place in places:
-        if not any(_covers(target, place) for target in allowed):
-            raise _refusal(
-                policy,
-                environment.positions.get("targets"),
-                f"`{_shown(place)}` is no target of {_whose(ruling)} in {environment.name}.",
-                f"The policy gives {_listed([target.text for target in allowed])}: leave `target` "
-                "out, or have it added there.",
-            )
-
-
-def _check_nobody_s(
-    policy: Policy, ruling: Ruling, environment: Environment, places: Sequence[Located]
-) -> None:
-    """Refuse what another app or environment has, where this one may have anything else."""
-    others = [
-        (app.name, name, other, _allowed(app.name, other))
-        for app in policy.apps.values()
-        for name, other in app.environments.items()
-        if (app.name, name) != (ruling.app, environment.name) and other.targets
-    ]
-    for place in places:
-        for app, name, other, targets in others:
-            if any(target.fits(place.path, place.kind) for target in targets):
-                raise _refusal(
-                    policy,
-                    other.positions.get("targets"),
-                    f"`{_shown(place)}` is a target of {app} in {name}, and not of "
-                    f"{_whose(ruling)} in {environment.name}.",
-                    "Correct `target`, or give the app `targets` in the policy file.",
-                )
+    return refusal(ruling.policy, position, what, "Correct `branch`, or make the branch.")
 
 
 def _environments(policy: Policy, asked: Asked) -> tuple[str, ...]:
     if not asked.environments:
         raise UsageError(
             "Input `environment` (`--environment`) is missing.",
-            f"The policy, {policy.path}, has {_listed(list(policy.environments))}.",
+            f"The policy, {policy.path}, has {listed(list(policy.environments))}.",
         )
     for name in asked.environments:
         if name not in policy.environments:
@@ -308,7 +195,7 @@ def _app(policy: Policy, asked: Asked) -> App | None:
     images = f" has {found} with {_images_listed(asked.images)}" if asked.images else ""
     raise UsageError(
         f"Input `app` (`--app`) is missing{f', and the policy{images}' if images else ''}.",
-        f"The policy, {policy.path}, has {_listed(list(policy.apps))}.",
+        f"The policy, {policy.path}, has {listed(list(policy.apps))}.",
     )
 
 
@@ -336,7 +223,7 @@ def _named(image: Image) -> str:
 def _check_images(policy: Policy, app: App, images: Sequence[Image]) -> None:
     others = _others(app, images) if app.images else []
     if others:
-        raise _refusal(
+        raise refusal(
             policy,
             app.positions.get("images"),
             f"`{others[0]}` is no image of {app.name}.",
@@ -352,10 +239,10 @@ def _check_source(policy: Policy, app: App, asked: Asked) -> None:
     if asked.repository.lower() in (name.lower() for name in known):
         return
     what = f"{asked.repository} is not" if asked.repository else "No job says that this is"
-    raise _refusal(
+    raise refusal(
         policy,
         app.positions.get("source-repository"),
-        f"{what} the source repository of {app.name}: {_listed(known)}.",
+        f"{what} the source repository of {app.name}: {listed(known)}.",
         "Promote from a workflow there, or have this one added.",
     )
 
@@ -365,7 +252,7 @@ def _mode(policy: Policy, environments: Sequence[Environment], asked: str) -> st
     for environment in environments:
         if environment.mode == "pull-request":
             if asked == "push":
-                raise _refusal(
+                raise refusal(
                     policy,
                     environment.positions.get("mode"),
                     f"{environment.name} takes pull requests alone, and this call asks to push.",
@@ -384,7 +271,7 @@ def _branch(policy: Policy, environments: Sequence[Environment], asked: str, def
         )
     branch, environment = next(iter(branches.items()))
     if asked and asked != branch:
-        raise _refusal(
+        raise refusal(
             policy,
             environment.positions.get("branch") or environment.positions.get(""),
             f"{environment.name} is on branch {branch}, and this call asks for {asked}.",
@@ -407,38 +294,19 @@ def _targets(asked: Asked, lines: Mapping[str, Sequence[str]], app: str = "") ->
     return tuple(dict.fromkeys(targets))
 
 
-def _covers(target: Target, place: Located) -> bool:
-    """Whether a target of the policy gives a place: as the same kind, by the same key."""
-    own = place.target
-    if own.kind not in ("", target.kind) or (target.kind or place.kind) != place.kind:
-        return False
-    return own.key == target.key and target.fits(place.path, place.kind)
-
-
-def _check_path(policy: Policy, environment: Environment, place: Located) -> None:
-    paths = environment.paths
-    if paths and not any(compile_glob(path).fullmatch(place.path) for path in paths):
-        raise _refusal(
-            policy,
-            environment.positions.get("paths"),
-            f"`{place.path}` is outside of what {environment.name} may change.",
-            f"The policy allows {_listed(paths)}: correct `target`, or have it added there.",
-        )
-
-
-def _shown(place: Located) -> str:
-    return f"{place.path}#{place.target.key}" if place.target.key else place.path
-
-
-def _whose(ruling: Ruling) -> str:
-    return ruling.app or "this call"
-
-
 def _images_listed(images: Sequence[Image]) -> str:
-    return _listed(list(dict.fromkeys(image.deployed_name for image in images)))
+    return listed(list(dict.fromkeys(image.deployed_name for image in images)))
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """List names for a message, the first of them.
+
+    Args:
+        names: The names.
+
+    Returns:
+        The names, and how many more there are.
+    """
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return ", ".join(f"`{name}`" for name in names[:_MOST_NAMES]) + more
 
@@ -448,11 +316,22 @@ def _unknown(policy: Policy, what: str, name: str, known: Mapping[str, object]) 
     fix = f"Did you mean `{near}`? " if near else ""
     return PromoteError(
         f"The policy has no {what} `{name}`.",
-        f"{fix}It has {_listed(list(known))}.",
+        f"{fix}It has {listed(list(known))}.",
         path=policy.path,
     )
 
 
-def _refusal(policy: Policy, position: Position | None, what: str, fix: str) -> PromoteError:
+def refusal(policy: Policy, position: Position | None, what: str, fix: str) -> PromoteError:
+    """Refuse a call because of what a policy says.
+
+    Args:
+        policy: The policy.
+        position: Where it says so; None where that isn't known.
+        what: What is wrong, as a sentence.
+        fix: What to do next, as a sentence.
+
+    Returns:
+        The error to raise.
+    """
     line, column = (position.line, position.column) if position else (0, 0)
     return PromoteError(what, fix, path=policy.path, line=line, column=column)

@@ -1,0 +1,149 @@
+"""The files that a policy gives an app in an environment, and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from posixpath import basename
+
+from gitops_promote.core.kinds.kustomize import FILE_NAMES
+from gitops_promote.core.policy.rules import Ruling, listed, refusal
+from gitops_promote.core.policy.values import Environment, Policy
+from gitops_promote.core.running import running
+from gitops_promote.core.snapshot import Snapshot
+from gitops_promote.core.targets import Located, Target, compile_glob, parse_target
+from gitops_promote.core.yaml.document import Document
+
+
+def check_places(ruling: Ruling, places: Sequence[Located]) -> None:
+    """Refuse files that the policy doesn't give the app, or the environment.
+
+    Args:
+        ruling: What the policy made of the call.
+        places: The files that the call's targets lead to.
+
+    Raises:
+        PromoteError: One of them isn't allowed.
+    """
+    policy = ruling.policy
+    if policy is None:
+        return
+    for environment in ruling.environments:
+        own = [place for place in places if place.target.environment == environment.name]
+        if allowed := _allowed(ruling.app, environment):
+            _check_given(policy, ruling, environment, own, allowed)
+        else:
+            _check_nobody_s(policy, ruling, environment, own)
+        for place in own:
+            _check_path(policy, environment, place)
+
+
+def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes]) -> None:
+    """Refuse to change what an environment runs that isn't named, as by an anchor that it shares.
+
+    Args:
+        ruling: What the policy made of the call.
+        snapshot: The config repository.
+        files: What is to be written, by path.
+
+    Raises:
+        PromoteError: It changes another environment of the app.
+    """
+    policy, named = ruling.policy, {environment.name for environment in ruling.environments}
+    others = [one for name, one in ruling.known.items() if name not in named and one.targets]
+    for environment in others:
+        for target in _allowed(ruling.app, environment):
+            for path in (path for path in files if target.fits(path, _kind(target, path))):
+                place = Located(target, path, _kind(target, path))
+                if _is_changed(place, snapshot.read(path), files[path]) and policy:
+                    raise refusal(
+                        policy,
+                        environment.positions.get("targets"),
+                        f"`{path}` is also a target of {environment.name}, where this call would "
+                        f"change what runs.",
+                        f"Name {environment.name}, too, or give each a value of its own there.",
+                    )
+
+
+def _kind(target: Target, path: str) -> str:
+    """What a file is that was edited, and so is one or the other."""
+    return target.kind or ("kustomize" if basename(path) in FILE_NAMES else "helm")
+
+
+def _is_changed(place: Located, before: bytes, after: bytes) -> bool:
+    """Whether another version runs in a place of a values file."""
+    states = []
+    for content in (before, after):
+        found = running(place, Document.parse(content, place.path), ())
+        states.append([(one.key, one.reference) for one in found])
+    return states[0] != states[1]
+
+
+def _allowed(app: str, environment: Environment) -> list[Target]:
+    return [parse_target(line, environment.name, app) for line in environment.targets]
+
+
+def _check_given(
+    policy: Policy,
+    ruling: Ruling,
+    environment: Environment,
+    places: Sequence[Located],
+    allowed: Sequence[Target],
+) -> None:
+    for place in places:
+        if not any(_covers(target, place) for target in allowed):
+            raise refusal(
+                policy,
+                environment.positions.get("targets"),
+                f"`{_shown(place)}` is no target of {_whose(ruling)} in {environment.name}.",
+                f"The policy gives {listed([target.text for target in allowed])}: leave `target` "
+                "out, or have it added there.",
+            )
+
+
+def _check_nobody_s(
+    policy: Policy, ruling: Ruling, environment: Environment, places: Sequence[Located]
+) -> None:
+    """Refuse what another app or environment has, where this one may have anything else."""
+    others = [
+        (app.name, name, other, _allowed(app.name, other))
+        for app in policy.apps.values()
+        for name, other in app.environments.items()
+        if (app.name, name) != (ruling.app, environment.name) and other.targets
+    ]
+    for place in places:
+        for app, name, other, targets in others:
+            if any(target.fits(place.path, place.kind) for target in targets):
+                raise refusal(
+                    policy,
+                    other.positions.get("targets"),
+                    f"`{_shown(place)}` is a target of {app} in {name}, and not of "
+                    f"{_whose(ruling)} in {environment.name}.",
+                    "Correct `target`, or give the app `targets` in the policy file.",
+                )
+
+
+def _covers(target: Target, place: Located) -> bool:
+    """Whether a target of the policy gives a place: as the same kind, by the same key."""
+    own = place.target
+    if own.kind not in ("", target.kind) or (target.kind or place.kind) != place.kind:
+        return False
+    return own.key == target.key and target.fits(place.path, place.kind)
+
+
+def _check_path(policy: Policy, environment: Environment, place: Located) -> None:
+    paths = environment.paths
+    if paths and not any(compile_glob(path).fullmatch(place.path) for path in paths):
+        raise refusal(
+            policy,
+            environment.positions.get("paths"),
+            f"`{place.path}` is outside of what {environment.name} may change.",
+            f"The policy allows {listed(paths)}: correct `target`, or have it added there.",
+        )
+
+
+def _shown(place: Located) -> str:
+    return f"{place.path}#{place.target.key}" if place.target.key else place.path
+
+
+def _whose(ruling: Ruling) -> str:
+    return ruling.app or "this call"
