@@ -925,3 +925,22 @@ def test_a_late_run_that_loses_a_race_is_stale_then(
 
     assert not done["changed"]
     assert place.version("dev") == "1.3.0"
+
+
+def test_a_version_that_was_set_by_hand_costs_no_walk_through_history(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kustomization("dev")
+    file = overlay(f"{SHOP}:1.0.0")
+    stream = "reset refs/heads/main\nfrom refs/heads/main^0\n\n" + "".join(
+        f"commit refs/heads/main\ncommitter A <a@example.com> {1_700_000_000 + n} +0000\n"
+        f"data 1\nx\nM 100644 inline {path}\ndata <<END\n# {n}\n{file}END\n\n"
+        for n in range(120)
+    )
+    git("--git-dir", place.bare, "fast-import", "--quiet", data=stream.encode())
+    commit_files(place.bare, {path: overlay(f"{SHOP}:1.0.5").encode()})
+    deeper: list[int] = []
+    monkeypatch.setattr(GitRepository, "_fetch_deeper", lambda *given: deeper.append(given[-1]))
+
+    assert place.promote("dev", "1.1.0")["changed"]
+    assert deeper == []

@@ -32,6 +32,9 @@ class Timeline:
     _rest: Iterator[Past] | None = None
     _now: Mapping[str, bytes] | None = None
 
+    def __post_init__(self) -> None:
+        self._environments = {place.target.environment for place in self.places} - {""}
+
     def commits(self) -> Iterator[Past]:
         """List the commits that may have changed a place.
 
@@ -42,17 +45,6 @@ class Timeline:
             PromoteError: As `ConfigRepository.log`.
         """
         return (past for past, _ in self._walk())
-
-    def promotions(self) -> Iterator[Promoted]:
-        """List what promotions said of themselves.
-
-        Yields:
-            The promotions, the newest first.
-
-        Raises:
-            PromoteError: As `ConfigRepository.log`.
-        """
-        return (one for _, found in self._walk() for one in found if self._is_meant(one))
 
     def walked_promotions(self) -> list[Promoted]:
         """List what the promotions said of themselves that were walked so far."""
@@ -71,7 +63,7 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        checkpoint, was_there = 1, self._has(self.head.commit, name, version)
+        checkpoint, was_there = 1, None
         for count, (past, found) in enumerate(self._walk(), 1):
             for promoted in filter(self._is_meant, found):
                 if promoted.versions.get(name) == version:
@@ -79,6 +71,8 @@ class Timeline:
             # It came by no promotion if it wasn't there before; to look costs, so not each time.
             if count == checkpoint and past.parent:
                 checkpoint *= 2
+                if was_there is None:
+                    was_there = self._has(self.head.commit, name, version)
                 is_there = self._has(past.parent, name, version)
                 if was_there and not is_there:
                     return None
@@ -90,7 +84,7 @@ class Timeline:
         return any(one.reference.version == version for one in found)
 
     def _is_meant(self, promoted: Promoted) -> bool:
-        ours = {place.target.environment for place in self.places} - {""}
+        ours = self._environments
         others = promoted.environments and ours and promoted.environments.isdisjoint(ours)
         return not (others or (promoted.app and self.app and promoted.app != self.app))
 
