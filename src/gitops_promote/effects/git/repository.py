@@ -182,7 +182,8 @@ class GitRepository(HistoryRepository):
             name = f"refs/heads/{branch}"
             self._fetch_into(name, name, self._depth)
             form = "--format=%H%x00%an%x00%P%x00%B"
-            listing = self._run("rev-list", "--max-count=1", form, name, "--")
+            how = ("--max-count=1", "--encoding=UTF-8", form)
+            listing = self._run("rev-list", *how, name, "--")
             ahead = self._run("rev-list", "--max-count=1", name, f"^{base.commit}", "--")
         except GitError as failure:
             raise self._explain(failure, branch) from None
