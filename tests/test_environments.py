@@ -808,6 +808,8 @@ def test_a_rollback_to_something_newer_keeps_the_order(place: Place) -> None:
     assert forward["status"] == 1
     assert "only from test" in forward["error"]
     assert place.version("prod") == "1.0.0"
+    assert place.rollback("prod", "--to", "1.1.0", "--override", "INC-2")["changed"]
+    assert "\nPromotion-Override: INC-2\n" in place.message()
 
 
 def test_a_rollback_of_one_image_leaves_the_other(place: Place) -> None:

@@ -299,7 +299,7 @@ INPUTS = (
 )
 
 _ROLLBACKS = ("rollback", "to")
-_BUILDS = ("tags", "flavor", "promote-from", "allow-mutable-tag", "allow-downgrade", "override")
+_BUILDS = ("tags", "flavor", "promote-from", "allow-mutable-tag", "allow-downgrade")
 
 #: The inputs of the two commands that are one action; a rollback's have their own words.
 PROMOTE_INPUTS = tuple(item for item in INPUTS if item.name not in _ROLLBACKS)
