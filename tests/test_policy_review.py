@@ -245,3 +245,11 @@ def test_a_rollback_holds_where_a_squash_takes_the_pull_request_s_text(hub: Hub)
 
     assert "Rolled-Back-From" not in hub.pull.body.partition("<!--")[0]
     assert "prod was rolled back from `1.1.0` to `1.0.0`" in again["reason"]
+
+
+def test_git_goes_on_where_the_server_is_too_old_to_tell_the_history(hub: Hub) -> None:
+    hub.github.lacks.add("Commit.file")
+    told = promote(hub, "dev", "1.1.0")
+
+    assert told["changed"]
+    assert "is too old to read the history of acme/deploy through its API. So git makes" in hub.err

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.core.review.branch import STAGING
 from gitops_promote.effects.config_repository import Head, UnsuitedError, no_branch
-from gitops_promote.effects.github.errors import GitHubError
+from gitops_promote.effects.github.errors import UNKNOWN, GitHubError
 from gitops_promote.effects.github.objects import (
     Contents,
     Nearby,
@@ -98,8 +98,6 @@ mutation($refs: UpdateRefsInput!, $commit: CreateCommitOnBranchInput!) {
 """
 _VIEWER = "query { viewer { login name databaseId } }"
 
-#: What a server of an older version says of a field or type that it lacks.
-_UNKNOWN = frozenset({"undefinedField", "undefinedType", "variableRequiresValidType"})
 #: What no state of the branch explains.
 _FINAL = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES", "BRANCH_PROTECTION_RULE_VIOLATION"})
 
@@ -365,7 +363,7 @@ class ApiRepository:
         try:
             return self._github.graphql(document, variables, doing, needs="contents=write")
         except GitHubError as error:
-            if error.kinds & _UNKNOWN:
+            if error.kinds & UNKNOWN:
                 what = f"{self._github.host} is too old to {doing} through its API."
             elif error.status == 413 or re.search("too large", error.said):
                 what = f"The change is too much for {self._github.host}'s API."

@@ -59,6 +59,9 @@ _TOLD: Sequence[tuple[str, str, str]] = (
     ),
 )
 
+#: What a server of an older version says of a field or type that it lacks.
+UNKNOWN = frozenset({"undefinedField", "undefinedType", "variableRequiresValidType"})
+
 
 class GitHubError(PromoteError):
     """A request that GitHub refused and will refuse again.

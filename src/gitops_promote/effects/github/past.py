@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from gitops_promote.core.errors import MovedHeadError
-from gitops_promote.effects.github.errors import GitHubError
+from gitops_promote.effects.config_repository import UnsuitedError
+from gitops_promote.effects.github.errors import UNKNOWN, GitHubError
 from gitops_promote.effects.github.objects import object_id, refuse_other_bytes
 from gitops_promote.effects.mainline import BELOW, MOST_BROUGHT, Step, to_past
 from gitops_promote.effects.moments import parse_timestamp
@@ -91,7 +92,7 @@ class Line:
             The commits.
 
         Raises:
-            UnsuitedError: The path is no UTF-8.
+            UnsuitedError: The path is no UTF-8, or the server is too old.
             MovedHeadError: The server no longer has the branch's commit.
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: It was refused.
@@ -190,7 +191,13 @@ class Line:
             f"query({declared}) {{ repository(owner: $owner, name: $name) {{ {fields} }} }}"
             + fragments
         )
-        data = self._github.graphql(document, variables, self._doing, needs="contents=read")
+        try:
+            data = self._github.graphql(document, variables, self._doing, needs="contents=read")
+        except GitHubError as error:
+            if not error.kinds & UNKNOWN:
+                raise
+            what = f"{self._github.host} is too old to {self._doing} through its API."
+            raise UnsuitedError(what, "Use `commit-via: git`.") from None
         with self._github.reading(self._doing):
             found: dict[str, Any] = dict(data["repository"])
             return found
