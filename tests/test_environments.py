@@ -739,7 +739,8 @@ def test_a_late_older_run_is_no_failure_where_there_is_an_order(place: Place) ->
 
     assert (late["status"], late["changed"]) == (0, False)
     assert "`1.1.0` is older by semantic versioning" in late["reason"]
-    assert (late["version"], late["tags"]) == ("1.2.0", [f"{SHOP}:1.2.0"])
+    # What was asked for, and what is deployed.
+    assert (late["version"], late["images"]) == ("1.1.0", {SHOP: f"{SHOP}:1.2.0"})
 
 
 def test_a_policy_of_a_branch_of_one_s_own_opens_nothing(place: Place) -> None:

@@ -118,12 +118,9 @@ def outputs(outcome: Outcome) -> dict[str, Any]:
     """
     plan = outcome.plan
     deployed = _deployed(outcome)
-    promoted = [image.target for image in outcome.images]
-    if outcome.stale:  # what stays instead
-        promoted = list(dict.fromkeys(change.new for change in plan.changes))
     return {
-        "version": common_version(promoted),
-        "tags": [str(reference) for reference in promoted if reference.tag],
+        "version": common_version(image.target for image in outcome.images),
+        "tags": [str(image.target) for image in outcome.images if image.target.tag],
         "images": deployed,
         "changed": outcome.changed,
         "changed-files": sorted(plan.files),
