@@ -33,7 +33,7 @@ format: $(VENV) ## let ruff format and fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-demo: $(VENV) ## promote an image in a config repository made for it
+demo: $(VENV) ## a release from dev to prod and back, in a config repository made for it
 	@$(BIN)/python demo/demo.py
 
 bench: $(VENV) ## time the action's bootstrap, and calls for many files
