@@ -110,6 +110,42 @@ def test_a_wrong_input(name: str, value: str, message: str) -> None:
     assert raised.value.fix.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"images": "", "target": "", "app": "x"}, "Input `environment`"),
+        ({"images": "", "target": "", "rollback": "true"}, "Input `environment`"),
+        ({"to": "1.2.3"}, "`to` without `rollback`"),
+        (
+            {"images": "a", "rollback": "true", "promote_from": "dev"},
+            "`promote-from` and `rollback`",
+        ),
+        ({"rollback": "true"}, "says more of `[^`]*` than its name, and `rollback`"),
+        ({"promote_from": "dev"}, "says more of `[^`]*` than its name, and `promote-from`"),
+        (
+            {"images": "a", "promote_from": "dev", "environment": "dev"},
+            "Input `promote-from` is `dev`, and so is `environment`",
+        ),
+        ({"promote_from": "../dev"}, "Input `promote-from` has the name"),
+        ({"policy_file": "../policy.yaml"}, "Input `policy-file`"),
+        ({"policy_file": "/policy.yaml"}, "Input `policy-file`"),
+        ({"policy_file": "a//b.yaml"}, "Input `policy-file`"),
+    ],
+)
+def test_inputs_that_don_t_go_together(given: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        read(**given)
+
+    assert raised.value.fix.endswith(".")
+
+
+@pytest.mark.parametrize("given", [{"app": "x"}, {"promote_from": "dev"}, {"rollback": "true"}])
+def test_what_a_policy_may_fill_in(given: dict[str, str]) -> None:
+    inputs = read(images="", target="", environment="prod", **given)
+
+    assert (inputs.images, inputs.targets) == ((), ())
+
+
 def test_a_person() -> None:
     assert read(author=" Ann B. <ann@example.com> ").author == Identity("Ann B.", "ann@example.com")
     assert str(Identity("Ann", "a@b.c")) == "Ann <a@b.c>"

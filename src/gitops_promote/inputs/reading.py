@@ -248,16 +248,18 @@ def _require(items: list[str], name: str, fix: str) -> None:
 
 def _require_what(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> None:
     """Refuse a call that no policy can complete; one that it can is judged once that is read."""
-    copies = values["promote-from"].strip() or values["rollback"] == "true"
-    if not (copies or values["app"].strip()):
+    goes_back = values["rollback"] == "true"
+    named = goes_back or values["promote-from"].strip() or values["app"].strip()
+    if not named:
         fix = "Name the image to promote, such as `ghcr.io/acme/shop`."
         _require(lists["images"], "images", fix)
-    if not lists["environment"] and (copies or values["app"].strip()) and not lists["target"]:
-        _require([], "environment", "Name it as the policy file does, such as `prod`.")
-    if not lists["environment"]:
-        _require(lists["target"], "target", "Name what to edit, such as `apps/shop/overlays/dev`.")
-    both = values["promote-from"].strip() and values["rollback"] == "true"
-    alone = values["to"].strip() and values["rollback"] != "true"
+    if not lists["target"]:
+        missing, fix = "target", "Name what to edit, such as `apps/shop/overlays/dev`."
+        if named:
+            missing, fix = "environment", "Name it as the policy file does, such as `prod`."
+        _require(lists["environment"], missing, fix)
+    both = goes_back and values["promote-from"].strip()
+    alone = not goes_back and values["to"].strip()
     if both or alone:
         pair = "`promote-from` and `rollback`" if both else "`to` without `rollback`"
         raise UsageError(f"A call can't have the inputs {pair}.", "Leave one out.")
