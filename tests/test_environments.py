@@ -947,3 +947,88 @@ def test_a_version_that_was_set_by_hand_costs_no_walk_through_history(
 
     assert place.promote("dev", "1.1.0")["changed"]
     assert deeper == []
+
+
+@pytest.mark.parametrize(
+    "key", ["#web.image", "#w\\eb.image", "#web.ima\\ge", "#web.image.tag", ""]
+)
+def test_no_spelling_of_a_key_skips_the_order(place: Place, key: str) -> None:
+    place.policy(POLICY, "version: 1\nenvironments: {dev: , prod: {after: dev}}\n")
+    values = f"web:\n  image:\n    repository: {SHOP}\n    tag: 1.0.0\n".encode()
+    commit_files(place.bare, {"values-dev.yaml": values, "values-prod.yaml": values})
+    given = ("--environment", "prod", "--images", f"{SHOP}:6.6.6")
+
+    refused(place, "only from dev", *given, "--target", f"values-{{environment}}.yaml{key}")
+
+
+def test_a_version_at_the_root_of_a_file_keeps_the_order(place: Place) -> None:
+    place.policy('"apps/shop/overlays/{environment}"', '"values-{environment}.yaml#tag"')
+    values = f"repository: {SHOP}\ntag: 1.0.0\n".encode()
+    commit_files(
+        place.bare, {f"values-{name}.yaml": values for name in ("dev", "test", "prod", "strict")}
+    )
+
+    refused(place, "only from dev", "--environment", "test", "--images", f"{SHOP}:6.6.6")
+    place.promote("dev", "1.1.0")
+    assert place.promote("test", "1.1.0")["changed"]
+
+
+def test_a_branch_for_each_environment_with_the_same_files(place: Place) -> None:
+    place.policy(
+        POLICY,
+        "version: 1\nenvironments: {dev: {branch: dev}, prod: {branch: prod, after: dev}}\n"
+        "apps: {shop: {images: [ghcr.io/acme/shop], targets: [apps/shop/overlays/dev]}}\n",
+    )
+    for name in ("dev", "prod"):
+        git("--git-dir", place.bare, "update-ref", f"refs/heads/{name}", "refs/heads/main")
+    skipped = place.promote("prod", "1.1.0")
+
+    assert "only from dev" in skipped["error"]
+    assert place.promote("dev", "1.1.0")["changed"]
+    assert place.promote("prod", "1.1.0")["changed"]
+
+
+def test_another_app_s_overlay_is_not_taken_as_a_values_file(place: Place) -> None:
+    place.policy("apps:\n", "apps:\n  blog: {images: [ghcr.io/acme/blog]}\n")
+    line = "helm:apps/shop/overlays/prod/kustomization.yaml#images[0].newTag"
+    given = ("--environment", "dev", "--images", "ghcr.io/acme/blog:6", "--target", line)
+
+    refused(place, "is a target of shop in prod", "--app", "blog", *given)
+
+
+@pytest.mark.parametrize("path", ["", "/kustomization.yaml"])
+def test_a_kind_that_is_the_file_s_anyway_may_be_named(place: Place, path: str) -> None:
+    line = f"kustomize:apps/shop/overlays/dev{path}"
+
+    assert place.promote("dev", "1.1.0", "--target", line)["changed"]
+
+
+def test_an_older_rollback_job_that_is_run_again_does_no_harm(place: Place) -> None:
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        place.promote("dev", version)
+    place.rollback("dev", GITHUB_RUN_ID="900")
+    place.rollback("dev", GITHUB_RUN_ID="901")
+    place.promote("dev", "1.3.1")
+    again = place.rollback("dev", GITHUB_RUN_ID="901")
+
+    assert again["status"] == 1
+    assert "This run rolled dev back already, and something else came since." in again["error"]
+    assert place.rollback("dev", GITHUB_RUN_ID="900")["status"] == 1
+    assert place.version("dev") == "1.3.1"
+
+
+def test_what_was_taken_back_keeps_the_order_though_nothing_tells_its_age(place: Place) -> None:
+    """Of the two images one was never promoted."""
+    place.policy("[ghcr.io/acme/shop]", "[ghcr.io/acme/shop, ghcr.io/acme/worker]")
+    both = overlay(f"{SHOP}:1.0.0", "ghcr.io/acme/worker:1.0.0").encode()
+    commit_files(place.bare, {kustomization(name): both for name in ("dev", "test")})
+    for version in ("blue", "green"):
+        for name in ("dev", "test"):
+            place.promote(name, version)
+    for name in ("dev", "test"):
+        place.rollback(name)
+    assert "\nSource-Run: " in place.message()
+    forward = place.rollback("test", "--to", "green")
+
+    assert forward["status"] == 1
+    assert "only from dev, which runs `blue` and not `green`" in forward["error"]

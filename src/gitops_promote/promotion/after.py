@@ -10,10 +10,12 @@ from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Reference, canonical_name
 from gitops_promote.core.placeholders import one_line
 from gitops_promote.core.promoted import name_of
+from gitops_promote.core.yaml.key_path import parse_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from gitops_promote.core.change import Change
     from gitops_promote.core.plan import Plan
     from gitops_promote.core.policy.rules import Ruling
     from gitops_promote.core.policy.values import After, Environment
@@ -77,13 +79,8 @@ class _Wanted:
 
 
 def _wanted(plan: Plan, environment: str) -> list[_Wanted]:
-    places = [place for place in plan.places if place.target.environment == environment]
-    by_path = {path: {p.target.key for p in places if p.path == path} for path in plan.files}
     wanted = dict[_Wanted, None]()
-    for change in plan.changes:
-        keys = by_path.get(change.path, ())
-        if change.old == change.new or not any(_is_at(change.key, key) for key in keys):
-            continue
+    for change in _changes_in(plan, environment):
         old, new = change.old, change.new
         renamed = new.name and canonical_name(old.name or change.image) != canonical_name(new.name)
         names = tuple(dict.fromkeys((change.image, name_of(change))))
@@ -91,11 +88,31 @@ def _wanted(plan: Plan, environment: str) -> list[_Wanted]:
     return list(wanted)
 
 
+def _changes_in(plan: Plan, environment: str) -> list[Change]:
+    """What a plan changes in an environment; keys tell apart the several ones of a file."""
+    keys: dict[str, dict[str, set[str]]] = {}
+    for place in plan.places:
+        of_file = keys.setdefault(place.path, {})
+        of_file.setdefault(place.target.environment, set()).add(place.target.key)
+    changes: dict[str, list[Change]] = {}
+    for change in plan.changes:
+        if change.old != change.new and environment in keys.get(change.path, ()):
+            changes.setdefault(change.path, []).append(change)
+    found = []
+    for path, of_path in changes.items():
+        own = keys[path][environment]
+        told = [one for one in of_path if any(_is_at(one.key, key) for key in own)]
+        found += told if told and len(keys[path]) > 1 else of_path
+    return found
+
+
 def _is_at(place: str, key: str) -> bool:
-    """Whether a place in a file is what a target's key leads to, as far as the key tells."""
-    if not key or "*" in key:
+    """Whether a place in a file may be what a target's key leads to."""
+    if not (place and key) or "*" in key:
         return True
-    return place == key or place.startswith(f"{key}.") or key.startswith(f"{place}.")
+    one, other = parse_key(place), parse_key(key)
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
 
 
 def _problem(

@@ -66,7 +66,7 @@ def guard(plan: Plan, request: Request, timeline: Timeline, ancestry: Ancestry) 
 
 
 def goes_forward(plan: Plan, request: Request, timeline: Timeline, ancestry: Ancestry) -> bool:
-    """Tell whether a rollback brings something newer than what runs.
+    """Tell whether a rollback brings something newer than what runs, or what one took back.
 
     Args:
         plan: What is to be changed.
@@ -82,6 +82,9 @@ def goes_forward(plan: Plan, request: Request, timeline: Timeline, ancestry: Anc
     """
     for pair in _pairs(plan):
         new, made = Build(pair.new, request.built_from), timeline.made_by(pair.name, pair.old)
+        undone = made.undone if made else ()
+        if (pair.name, pair.new) in ((one.image, one.build.version) for one in undone):
+            return True
         if _compared(new, pair, made, request, ancestry).order == 1:
             return True
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from posixpath import commonpath, dirname
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,21 @@ class Timeline:
     def walked_promotions(self) -> list[Promoted]:
         """List what the promotions said of themselves that were walked so far."""
         return [one for _, found in self._walked for one in found if self._is_meant(one)]
+
+    def newest(self, count: int) -> list[Promoted]:
+        """List what promotions said of themselves lately.
+
+        Args:
+            count: How many commits to look at.
+
+        Returns:
+            The promotions, the newest first.
+
+        Raises:
+            PromoteError: As `ConfigRepository.log`.
+        """
+        found = islice(self._walk(), count)
+        return [one for _, promoted in found for one in promoted if self._is_meant(one)]
 
     def made_by(self, name: str, version: str) -> Promoted | None:
         """Find the promotion that made a version run.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gitops_promote.promotion.past import Timeline
 
 _MOST_VERSIONS = 10
+#: A run that is run again finds what it did among so many commits of its files.
+_MOST_COMMITS = 50
 
 #: What runs of each image, by its name.
 _Versions = dict[str, Reference]
@@ -51,22 +53,29 @@ class Rollback:
             raise PromoteError(
                 "There is no version here to roll back from.", "Look at `target`, and at `images`."
             )
-        if self._is_done(found):
-            return self._chosen(found, _versions(found))
         if self.call.inputs.to:
             return self._chosen(found, self._named(found))
+        if self._is_done(found):
+            return self._chosen(found, _versions(found))
         for group in by_image(found).values():
             one_version(group, self._where)
         return self._chosen(found, self._last_good(_versions(found)))
 
     def _is_done(self, found: Sequence[Running]) -> bool:
         """Whether this very run rolled back already, and is only run again."""
-        run = self.call.source
-        for name, now in _versions(found).items():
-            made = self.timeline.made_by(name, now.version)
-            by = made.promoter if made and made.undone else None
-            if by and run.run_id and (by.server_url, by.run_id) == (run.server_url, run.run_id):
-                return True
+        run, now = self.call.source, _versions(found)
+        for promoted in self.timeline.newest(_MOST_COMMITS) if run.run_id else ():
+            by, names = promoted.promoter, promoted.versions.keys() & now.keys()
+            if not (promoted.undone and names and by and by.run_id == run.run_id):
+                continue
+            if by.server_url != run.server_url:
+                continue
+            if any(promoted.versions[name] != now[name].version for name in names):
+                raise PromoteError(
+                    f"This run rolled {self._where} back already, and something else came since.",
+                    "To roll that back, start another run.",
+                )
+            return True
         return False
 
     def _states(self) -> Iterator[tuple[Running, ...]]:
@@ -131,7 +140,8 @@ class Rollback:
             if now not in ("", versions[name].version)
             for one in self._undone(name, now, versions[name].version)
         )
-        pairs = ((name, there.version) for name, there in versions.items())
+        changing = {one.image for one in undone}
+        pairs = ((name, there.version) for name, there in versions.items() if name in changing)
         return Chosen(
             tuple(image_of(name, there) for name, there in versions.items()),
             self.call.source,

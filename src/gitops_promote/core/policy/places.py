@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from posixpath import basename
 
 from gitops_promote.core.kinds.kustomize import FILE_NAMES
-from gitops_promote.core.policy.rules import Ruling, listed, refusal
+from gitops_promote.core.policy.rules import Ruling, branch_of, listed, refusal
 from gitops_promote.core.policy.values import Environment, Policy
 from gitops_promote.core.running import running
 from gitops_promote.core.snapshot import Snapshot
@@ -49,7 +49,11 @@ def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes])
         PromoteError: It changes another environment of the app.
     """
     policy, named = ruling.policy, {environment.name for environment in ruling.environments}
-    others = [one for name, one in ruling.known.items() if name not in named and one.targets]
+    others = [
+        one
+        for name, one in ruling.known.items()
+        if name not in named and one.targets and branch_of(ruling, name) == ruling.branch
+    ]
     for environment in others:
         for target in _allowed(ruling.app, environment):
             for path in (path for path in files if target.fits(path, _kind(target, path))):
@@ -60,7 +64,8 @@ def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes])
                         environment.positions.get("targets"),
                         f"`{path}` is also a target of {environment.name}, where this call would "
                         f"change what runs.",
-                        f"Name {environment.name}, too, or give each a value of its own there.",
+                        f"Name {environment.name}, too, or give each a value of its own there; "
+                        "targets of one environment alone belong to the app's `environments`.",
                     )
 
 
@@ -108,11 +113,13 @@ def _check_nobody_s(
         (app.name, name, other, _allowed(app.name, other))
         for app in policy.apps.values()
         for name, other in app.environments.items()
-        if (app.name, name) != (ruling.app, environment.name) and other.targets
+        if (app.name, name) != (ruling.app, environment.name)
+        and other.targets
+        and (other.branch or ruling.default_branch) == ruling.branch
     ]
     for place in places:
         for app, name, other, targets in others:
-            if any(target.fits(place.path, place.kind) for target in targets):
+            if any(target.fits(place.path, _kind(target, place.path)) for target in targets):
                 raise refusal(
                     policy,
                     other.positions.get("targets"),
@@ -124,10 +131,10 @@ def _check_nobody_s(
 
 def _covers(target: Target, place: Located) -> bool:
     """Whether a target of the policy gives a place: as the same kind, by the same key."""
-    own = place.target
-    if own.kind not in ("", target.kind) or (target.kind or place.kind) != place.kind:
-        return False
-    return own.key == target.key and target.fits(place.path, place.kind)
+    # What a call forces must be what the file is anyway.
+    kind = target.kind or (_kind(target, place.path) if place.target.kind else place.kind)
+    same = (kind, target.key) == (place.kind, place.target.key)
+    return same and target.fits(place.path, place.kind)
 
 
 def _check_path(policy: Policy, environment: Environment, place: Located) -> None:
