@@ -483,6 +483,11 @@ def test_a_newer_promotion_that_comes_while_an_older_is_cleared_away_stays(
     assert (pull.state, pull.head_sha, branches[BRANCH]) == ("open", newer, newer)
 
 
+def runs(body: str) -> list[str]:
+    """The runs that a body names."""
+    return re.findall(r"\brun (\d+)\]", body)
+
+
 @pytest.mark.parametrize("via", VIAS)
 def test_a_text_that_a_killed_older_run_left_is_put_right_by_its_next(
     via: Via, scenes: Scenes
@@ -501,4 +506,6 @@ def test_a_text_that_a_killed_older_run_left_is_put_right_by_its_next(
     assert (ended.status, ended.operation) == (0, "none"), ended.log
     assert (pull.title, pull.head_sha) == (wanted.title, wanted.head_sha)
     assert marked(pull.body) == marked(wanted.body)
+    # By the run that promotes it, not by the one that puts it right.
+    assert runs(pull.body) == runs(wanted.body) != []
     assert len(pull.comments) == 1

@@ -346,7 +346,8 @@ class Reviewing:
         request = replace(
             self.settled.request,
             images=images,
-            origin=promoted.source,
+            source=promoted.promoter or promoted.source,
+            origin=promoted.source if promoted.promoter else None,
             undone=promoted.undone,
             copied_from=promoted.copied_from,
             override=promoted.override,
