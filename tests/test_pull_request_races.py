@@ -500,7 +500,7 @@ def test_a_text_that_a_killed_older_run_left_is_put_right_by_its_next(
         repository = scene.github.repository(NAME)
         repository.edit_pull(repository.pull(1), {"title": older.title, "body": older.body})
 
-        ended = scene.promote("1.2.2", via)
+        ended = scene.start("1.2.2", via, number=41).end()
         pull = scene.github.pull(NAME)
 
     assert (ended.status, ended.operation) == (0, "none"), ended.log
