@@ -16,6 +16,7 @@ from memory import SHOP, deployment, overlay
 from servers import commit_files, file_of, git, head_of, make_bare
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from _pytest.capture import CaptureFixture
@@ -1032,3 +1033,34 @@ def test_what_was_taken_back_keeps_the_order_though_nothing_tells_its_age(place:
 
     assert forward["status"] == 1
     assert "only from dev, which runs `blue` and not `green`" in forward["error"]
+
+
+def test_what_was_taken_back_and_came_again_may_be_gone_back_to(place: Place) -> None:
+    for version in ("1.1.0", "1.2.0"):
+        place.promote("dev", version)
+    place.rollback("dev")
+    place.promote("dev", "1.2.0", "--allow-downgrade")
+    place.promote("dev", "1.3.0")
+    place.rollback("dev")
+
+    assert place.version("dev") == "1.2.0"
+
+
+def test_a_rollback_looks_no_further_back_than_it_goes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 9):
+        place.promote("dev", f"1.{number}.0")
+    read, commits = GitRepository.read, list[str]()
+
+    def counted(
+        repository: GitRepository, commit: str, paths: Collection[str]
+    ) -> Mapping[str, bytes]:
+        commits.append(commit)
+        return read(repository, commit, paths)
+
+    monkeypatch.setattr(GitRepository, "read", counted)
+    place.rollback("dev", "--to", "1.7.0")
+
+    assert place.version("dev") == "1.7.0"
+    assert len(commits) <= 3

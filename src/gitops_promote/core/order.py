@@ -105,7 +105,7 @@ def _by_version(one: str, other: str) -> int | None:
     tags = [version.partition("@")[0] for version in (one, other)]
     if not all(map(_VERSION.match, tags)):
         return None
-    from gitops_promote.core.tags.versions import read_semver  # noqa: PLC0415  (rarely used)
+    from gitops_promote.core.tags.versions import read_semver  # noqa: PLC0415  (start-up time)
 
     first, second = map(read_semver, tags)
     if first is None or second is None:
@@ -118,7 +118,7 @@ def _by_version(one: str, other: str) -> int | None:
 
 
 def _precedence(one: str, other: str) -> int:
-    from semver import Version  # noqa: PLC0415  (rarely used)
+    from semver import Version  # noqa: PLC0415  (start-up time)
 
     counted = _by_count(one, other)
     if counted:

@@ -151,7 +151,7 @@ def _is_same(one: Reference, wanted: _Wanted) -> bool:
 def _since(timeline: Timeline, wanted: _Wanted, enough: float) -> float | None:
     """Since when all places run a version, or another moment that is early enough."""
     since = None
-    for past in timeline.commits():
+    for past, _ in timeline.steps():
         since = past.time
         # It runs at least since this commit, as it did after it.
         if since <= enough or not past.parent:

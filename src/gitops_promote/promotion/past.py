@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from posixpath import commonpath, dirname
 from typing import TYPE_CHECKING
 
@@ -36,35 +35,18 @@ class Timeline:
     def __post_init__(self) -> None:
         self._environments = {place.target.environment for place in self.places} - {""}
 
-    def commits(self) -> Iterator[Past]:
-        """List the commits that may have changed a place.
+    def steps(self) -> Iterator[tuple[Past, tuple[Promoted, ...]]]:
+        """Walk back.
 
         Yields:
-            Those of the branch, the newest first.
+            The commits that may have changed a place, the newest first, each with what the
+            promotions in it say of themselves.
 
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        return (past for past, _ in self._walk())
-
-    def walked_promotions(self) -> list[Promoted]:
-        """List what the promotions said of themselves that were walked so far."""
-        return [one for _, found in self._walked for one in found if self._is_meant(one)]
-
-    def newest(self, count: int) -> list[Promoted]:
-        """List what promotions said of themselves lately.
-
-        Args:
-            count: How many commits to look at.
-
-        Returns:
-            The promotions, the newest first.
-
-        Raises:
-            PromoteError: As `ConfigRepository.log`.
-        """
-        found = islice(self._walk(), count)
-        return [one for _, promoted in found for one in promoted if self._is_meant(one)]
+        for past, found in self._walk():
+            yield past, tuple(filter(self._is_meant, found))
 
     def made_by(self, name: str, version: str) -> Promoted | None:
         """Find the promotion that made a version run.
@@ -80,8 +62,8 @@ class Timeline:
             PromoteError: As `ConfigRepository.log`.
         """
         checkpoint, was_there = 1, None
-        for count, (past, found) in enumerate(self._walk(), 1):
-            for promoted in filter(self._is_meant, found):
+        for count, (past, found) in enumerate(self.steps(), 1):
+            for promoted in found:
                 if promoted.versions.get(name) == version:
                     return promoted
             # It came by no promotion if it wasn't there before; to look costs, so not each time.

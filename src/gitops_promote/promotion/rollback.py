@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError
@@ -14,6 +15,7 @@ from gitops_promote.promotion.chosen import Chosen, by_image, image_of, one_vers
 
 if TYPE_CHECKING:
     from gitops_promote.core.order import Ancestry
+    from gitops_promote.core.promoted import Promoted
     from gitops_promote.core.running import Running
     from gitops_promote.core.source import Source
     from gitops_promote.promotion.call import Call
@@ -64,7 +66,8 @@ class Rollback:
     def _is_done(self, found: Sequence[Running]) -> bool:
         """Whether this very run rolled back already, and is only run again."""
         run, now = self.call.source, _versions(found)
-        for promoted in self.timeline.newest(_MOST_COMMITS) if run.run_id else ():
+        steps = islice(self.timeline.steps(), _MOST_COMMITS if run.run_id else 0)
+        for promoted in (one for _, promotions in steps for one in promotions):
             by, names = promoted.promoter, promoted.versions.keys() & now.keys()
             if not (promoted.undone and names and by and by.run_id == run.run_id):
                 continue
@@ -78,39 +81,42 @@ class Rollback:
             return True
         return False
 
-    def _states(self) -> Iterator[tuple[Running, ...]]:
-        """What ran before each commit, the newest first."""
-        for past in self.timeline.commits():
-            if past.parent:
-                yield self.timeline.state(past.parent, self.names)
+    def _states(self) -> Iterator[tuple[tuple[Running, ...], tuple[Promoted, ...]]]:
+        """What ran before each commit, the newest first, and the promotions in that commit."""
+        for past, promotions in self.timeline.steps():
+            yield self.timeline.state(past.parent, self.names) if past.parent else (), promotions
 
     def _last_good(self, now: _Versions) -> _Versions:
         seen: dict[str, None] = {}
-        for then in self._states():
+        # By rollbacks that came after: what was taken back and brought again later may come again.
+        taken = set[tuple[str, str]]()
+        for then, promotions in self._states():
+            taken.update((u.image, u.build.version) for one in promotions for u in one.undone)
             before = {name: there for name, there in _versions(then).items() if name in now}
             differing = [name for name, there in before.items() if there != now[name]]
             seen.update(dict.fromkeys(before[name].version for name in differing))
-            good = (self._is_good(name, before[name], now[name]) for name in differing)
-            if differing and all(good):
+            is_bad = any(
+                (name, before[name].version) in taken
+                or self._is_newer(name, before[name], now[name])
+                for name in differing
+            )
+            if differing and not is_bad:
                 return before
         raise self._nothing(list(seen))
 
-    def _is_good(self, name: str, before: Reference, now: Reference) -> bool:
-        taken = (one for promoted in self.timeline.walked_promotions() for one in promoted.undone)
-        if any((one.image, one.build.version) == (name, before.version) for one in taken):
-            return False
+    def _is_newer(self, name: str, before: Reference, now: Reference) -> bool:
         app = self.timeline.app
         order = compare(Build(before.version), Build(now.version), _nobody, app).order
         if order is None:
             old, new = self._build(name, before.version), self._build(name, now.version)
             order = compare(old, new, self.ancestry, app).order
-        return order != 1
+        return order == 1
 
     def _named(self, found: Sequence[Running]) -> _Versions:
         """The version that the input names, of as many images as ever had it at once."""
         best, seen = _Versions(), dict[str, None]()
         count = len(by_image(found))
-        for then in (found, *self._states()):
+        for then in chain((found,), (state for state, _ in self._states())):
             there = {
                 name: one.reference
                 for name, group in by_image(then).items()
