@@ -25,6 +25,7 @@ class Memory:
         }
         self.kinds: dict[str, Literal["file", "folder", "symlink", "submodule"]] = {}
         self.reads: list[str] = []
+        self.expected: set[str] = set()
         for path in sorted([*files, *(links or {})]):
             parts = path.split("/")
             for end in range(1, len(parts)):
@@ -35,8 +36,11 @@ class Memory:
     def kind(self, path: str) -> Literal["file", "folder", "symlink", "submodule"] | None:
         return self.kinds.get(path) if path else "folder"
 
-    def paths(self) -> Iterable[str]:
-        return self.kinds.keys()
+    def paths(self, below: str = "") -> Iterable[str]:
+        return [path for path in self.kinds if not below or path.startswith(f"{below}/")]
+
+    def expect(self, paths: Iterable[str]) -> None:
+        self.expected.update(paths)
 
     def read(self, path: str) -> bytes:
         self.reads.append(path)

@@ -22,8 +22,15 @@ class Snapshot(Protocol):
         """
         ...
 
-    def paths(self) -> Iterable[str]:
-        """The path of every entry but the root, folders included, parents before children."""
+    def paths(self, below: str = "") -> Iterable[str]:
+        """The path of every entry below a folder, folders included, parents before children.
+
+        Args:
+            below: The folder; empty for the root. There need be none.
+
+        Returns:
+            The paths, relative to the root like all others.
+        """
         ...
 
     def read(self, path: str) -> bytes:
@@ -37,6 +44,14 @@ class Snapshot(Protocol):
 
         Raises:
             KeyError: No regular file stands there.
+        """
+        ...
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Say which files are read next, so that they come together instead of one by one.
+
+        Args:
+            paths: Their paths; what isn't there is passed over.
         """
         ...
 
@@ -57,12 +72,16 @@ class Without:
         """As `Snapshot.kind` says."""
         return None if path and path == self._path else self._snapshot.kind(path)
 
-    def paths(self) -> Iterable[str]:
+    def paths(self, below: str = "") -> Iterable[str]:
         """As `Snapshot.paths` says."""
-        return (path for path in self._snapshot.paths() if path != self._path)
+        return (path for path in self._snapshot.paths(below) if path != self._path)
 
     def read(self, path: str) -> bytes:
         """As `Snapshot.read` says."""
         if path == self._path:
             raise KeyError(path)
         return self._snapshot.read(path)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """As `Snapshot.expect` says."""
+        self._snapshot.expect(paths)

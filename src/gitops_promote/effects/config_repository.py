@@ -48,12 +48,14 @@ class Past:
 
     `time` is when the branch got it, in seconds since 1970. `messages` are its own and, of a merge,
     those of the commits that it brought, the newest first. `parent` is empty for the first one.
+    `sure` tells whether it changed what was asked for, as far as anyone looked.
     """
 
     id: str
     time: int
     messages: tuple[str, ...]
     parent: str
+    sure: bool = True
 
 
 class ConfigRepository(Protocol):
@@ -61,6 +63,15 @@ class ConfigRepository(Protocol):
 
     Nothing here merges, rebases or waits: who is too late gets a `MovedHeadError` and plans again.
     """
+
+    def expect(self, paths: Collection[str]) -> None:
+        """Say, before the first fetch, what is looked at on any branch, so that it comes with it.
+
+        Args:
+            paths: Files and folders; a folder's kustomization counts, too. They need not be there,
+                and others may be looked at.
+        """
+        ...
 
     def fetch(self, branch: str) -> Head:
         """Find the newest commit of a branch.
@@ -175,8 +186,24 @@ class ConfigRepository(Protocol):
         """
         ...
 
+    def messages(self, head: Head, path: str) -> Iterator[Past]:
+        """List what was said of a file or folder on a branch: less exact than `log`, and quicker.
+
+        Args:
+            head: The branch, as fetched.
+            path: The file or folder; empty for all.
+
+        Yields:
+            As `log` does. A commit that isn't `sure` may have changed something else.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
     def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
-        """Read files as they were at a commit that `log` or `fetch` gave.
+        """Read files as they were at a commit that `log`, `messages` or `fetch` gave.
 
         Args:
             commit: The commit's id.

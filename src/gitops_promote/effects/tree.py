@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gitops_promote.core.snapshot import Kind
@@ -45,11 +45,11 @@ def differing(one: Mapping[str, Entry], other: Mapping[str, Entry]) -> frozenset
     )
 
 
-def check_writable(tree: Mapping[str, Entry], path: str) -> None:
+def check_writable(find: Callable[[str], Entry | None], path: str) -> None:
     """Refuse a path that a commit can't put a file at.
 
     Args:
-        tree: What the commit's parent has, by path.
+        find: Gives what the commit's parent has at a path.
         path: The path.
 
     Raises:
@@ -59,24 +59,81 @@ def check_writable(tree: Mapping[str, Entry], path: str) -> None:
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or "\0" in path:
         raise ValueError(f"{path!r} is no path of a file in a git tree")
     for end in range(1, len(parts)):
-        above = tree.get("/".join(parts[:end]))
+        above = find("/".join(parts[:end]))
         if above and above.kind != "folder":
             raise ValueError(f"{path!r} is below a {above.kind}")
-    if path in tree and tree[path].kind != "file":
-        raise ValueError(f"{path!r} is a {tree[path].kind}")
+    there = find(path)
+    if there and there.kind != "file":
+        raise ValueError(f"{path!r} is a {there.kind}")
+
+
+class Files(Protocol):
+    """What a commit has, looked up as far as somebody asks."""
+
+    def find(self, path: str) -> Entry | None:
+        """Look up a path.
+
+        Args:
+            path: The path; not the root's.
+
+        Returns:
+            What stands there; None where nothing does.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
+    def below(self, folder: str) -> Mapping[str, Entry]:
+        """List all that is below a folder.
+
+        Args:
+            folder: The folder; empty for the root.
+
+        Returns:
+            What stands there, by path, parents before children; nothing where there is no folder.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
+    def read(self, path: str, entry: Entry) -> bytes:
+        """Read a regular file.
+
+        Args:
+            path: Its path.
+            entry: What stands there.
+
+        Returns:
+            Its content.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It can't be read this way.
+        """
+        ...
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """As `Snapshot.expect` says.
+
+        Args:
+            paths: The files.
+        """
+        ...
 
 
 class Tree:
     """The tree of one commit: a `Snapshot`.
 
     Args:
-        entries: What it has, by path, parents before children.
-        read: Gives the content of a file, by its path and entry.
+        files: What it has.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], read: Callable[[str, Entry], bytes]) -> None:
-        self._entries = entries
-        self._read = read
+    def __init__(self, files: Files) -> None:
+        self._files = files
 
     def kind(self, path: str) -> Kind | None:
         """Tell what stands at a path.
@@ -89,12 +146,19 @@ class Tree:
         """
         if not path:
             return "folder"
-        entry = self._entries.get(path)
+        entry = self._files.find(path)
         return entry.kind if entry else None
 
-    def paths(self) -> Iterable[str]:
-        """List every path but the root, parents before children."""
-        return self._entries.keys()
+    def paths(self, below: str = "") -> Iterable[str]:
+        """List every path below a folder, parents before children.
+
+        Args:
+            below: The folder; empty for the root.
+
+        Returns:
+            The paths.
+        """
+        return self._files.below(below).keys()
 
     def read(self, path: str) -> bytes:
         """Read a regular file.
@@ -108,7 +172,46 @@ class Tree:
         Raises:
             KeyError: No regular file stands there.
         """
-        entry = self._entries[path]
-        if entry.kind != "file":
+        entry = self._files.find(path)
+        if entry is None or entry.kind != "file":
             raise KeyError(path)
+        return self._files.read(path, entry)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Say which files are read next.
+
+        Args:
+            paths: Their paths.
+        """
+        self._files.expect(paths)
+
+
+class WholeTree:
+    """The `Files` of a tree that is known whole.
+
+    Args:
+        entries: What it has, by path, parents before children.
+        read: Gives the content of a file, by its path and entry.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], read: Callable[[str, Entry], bytes]) -> None:
+        self._entries = entries
+        self._read = read
+
+    def find(self, path: str) -> Entry | None:
+        """As `Files.find` says."""
+        return self._entries.get(path)
+
+    def below(self, folder: str) -> Mapping[str, Entry]:
+        """As `Files.below` says."""
+        if not folder:
+            return self._entries
+        prefix = f"{folder}/"
+        return {path: one for path, one in self._entries.items() if path.startswith(prefix)}
+
+    def read(self, path: str, entry: Entry) -> bytes:
+        """As `Files.read` says."""
         return self._read(path, entry)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """As `Files.expect` says; `read` finds what is near by itself."""

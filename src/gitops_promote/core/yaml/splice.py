@@ -29,6 +29,8 @@ from gitops_promote.core.yaml.tree import (
 
 # What parts two items in flow style, when no comment stands between them.
 _FLOW_SEPARATOR = re.compile(r"\s*,\s*")
+# A line that a document of nothing may have its place at the end of.
+_COMMENT = re.compile(r"(?:---(?=[ \t]))?[ \t]*#")
 # A block scalar that is one line and ends with it.
 _ONE_LINE_BLOCK = re.compile(r"[|>](?:[1-9]-|-[1-9]?)[ \t]*(?:\r?\n|\r) *([^\s][^\r\n]*)")
 
@@ -249,8 +251,16 @@ class Editor:
         text, start, end = self.document.text, scalar.start, scalar.end
         if scalar.style in ("|", ">"):
             return self._block_scalar_splice(scalar, value)
-        space = start == end and start > 0 and text[start - 1] not in " \t\r\n"
-        return start, end, (" " if space else "") + quoted(value, scalar.style, flow=scalar.flow)
+        content = quoted(value, scalar.style, flow=scalar.flow)
+        if start < end or start == 0:
+            return start, end, content
+        line = text[layout.line_start(text, start) : start]
+        if not line:
+            # A document of nothing: its place is the line of the mark behind it, or the last.
+            return start, end, content + self.document.newline
+        if _COMMENT.match(line):
+            return start, end, self.document.newline + content
+        return start, end, ("" if line[-1] in " \t" else " ") + content
 
     def _block_scalar_splice(self, scalar: Scalar, value: str) -> tuple[int, int, str]:
         """A block scalar's only line; all of it where its form would add a line end to a value."""

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.review.proposal import BranchCommit, Proposal
-from gitops_promote.effects.config_repository import Head, NewCommit, NoBranchError, no_branch
+from gitops_promote.effects.config_repository import Head, NewCommit, NoBranchError, Past, no_branch
 from gitops_promote.effects.git.errors import GitError
 from gitops_promote.effects.git.objects import Objects, parse_entries
 from gitops_promote.effects.git.past import NOT_BY_ID, HistoryRepository
 from gitops_promote.effects.git.private_repository import FOLDER
 from gitops_promote.effects.git.remote import Credentials, resolve_url
-from gitops_promote.effects.tree import Entry, Tree, check_writable, differing
+from gitops_promote.effects.tree import Entry, Tree, WholeTree, check_writable, differing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.inputs import Identity
@@ -62,6 +62,9 @@ class GitRepository(HistoryRepository):
         self._objects.close()
         self._close()
 
+    def expect(self, paths: Collection[str]) -> None:
+        """As `ConfigRepository.expect` says; git asks for trees, whatever the files are."""
+
     def fetch(self, branch: str) -> Head:
         """As `ConfigRepository.fetch` says; little of its history."""
         branch = branch or self._default_branch
@@ -84,7 +87,7 @@ class GitRepository(HistoryRepository):
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says."""
         objects = self._objects
-        return Tree(self._tree(commit), lambda _, entry: objects.read(entry.object))
+        return Tree(WholeTree(self._tree(commit), lambda _, entry: objects.read(entry.object)))
 
     def commit(
         self,
@@ -118,7 +121,7 @@ class GitRepository(HistoryRepository):
         """
         tree = self._tree(parent)
         for path in files:
-            check_writable(tree, path)
+            check_writable(tree.get, path)
         date = f"{int(time.time()) if when is None else when} +0000"
         text = (message.strip("\n") + "\n").encode("utf-8", "surrogateescape")
         stream = [
@@ -210,6 +213,10 @@ class GitRepository(HistoryRepository):
             except GitError as failure:
                 raise self._explain(failure, branch.branch) from None
         return differing(self._tree(since), self._tree(branch.commit))
+
+    def messages(self, head: Head, path: str) -> Iterator[Past]:
+        """As `ConfigRepository.messages` says."""
+        return self.log(head, path)
 
     def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
         """As `ConfigRepository.read` says."""

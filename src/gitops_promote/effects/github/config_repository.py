@@ -22,7 +22,7 @@ from gitops_promote.effects.github.objects import (
 )
 from gitops_promote.effects.github.past import Line
 from gitops_promote.effects.retry import retry
-from gitops_promote.effects.tree import Tree, check_writable, differing
+from gitops_promote.effects.tree import Tree, WholeTree, check_writable, differing
 from gitops_promote.inputs import Identity
 
 if TYPE_CHECKING:
@@ -139,6 +139,9 @@ class ApiRepository:
     def __exit__(self, *error: object) -> None:
         del self._contents
 
+    def expect(self, paths: Collection[str]) -> None:
+        """As `ConfigRepository.expect` says."""
+
     def fetch(self, branch: str) -> Head:
         """As `ConfigRepository.fetch` says."""
         variables = {"ref": f"refs/heads/{branch}", "named": bool(branch)}
@@ -163,7 +166,7 @@ class ApiRepository:
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says; one request for the tree, and files on demand."""
         tree = self._tree(commit)
-        return Tree(tree, Nearby(tree, self._contents).read)
+        return Tree(WholeTree(tree, Nearby(tree, self._contents).read))
 
     def push(self, head: Head, new: NewCommit) -> str:
         """As `ConfigRepository.push` says.
@@ -226,6 +229,10 @@ class ApiRepository:
         A time is no earlier than those of the `BELOW` commits that are below on the branch.
         """
         return Line(self._github, self.name, head, path).past()
+
+    def messages(self, head: Head, path: str) -> Iterator[Past]:
+        """As `ConfigRepository.messages` says; the API is exact at no cost."""
+        return self.log(head, path)
 
     def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
         """As `ConfigRepository.read` says; some dozens of files a request.
@@ -331,7 +338,7 @@ class ApiRepository:
         """The input of `createCommitOnBranch`."""
         tree = self._tree(parent)
         for path in new.files:
-            check_writable(tree, path)
+            check_writable(tree.get, path)
             _check_suited(tree, path)
         additions = [
             {"path": path, "contents": binascii.b2a_base64(content, newline=False).decode()}
