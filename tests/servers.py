@@ -48,11 +48,13 @@ def git(*arguments: str | Path, data: bytes = b"", env: Mapping[str, str] | None
 def make_bare(path: Path, files: Mapping[str, bytes], branch: str = "main") -> Path:
     """Make a bare repository whose `branch`, the default one, has one commit of `files`.
 
-    Without files it is left empty. Anyone may push to it over http.
+    Without files it is left empty. Anyone may push to it over http, and leave out what isn't needed
+    of a fetch, as from the servers that people use.
     """
     git("init", "--quiet", "--bare", "--template=", path)
     git("--git-dir", path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
     git("--git-dir", path, "config", "http.receivepack", "true")
+    git("--git-dir", path, "config", "uploadpack.allowFilter", "true")
     if files:
         commit_files(path, files, branch)
     return path

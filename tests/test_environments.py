@@ -11,6 +11,7 @@ import pytest
 
 from calls import JOB, PERSON
 from gitops_promote.__main__ import main
+from gitops_promote.effects.git.past import History
 from gitops_promote.effects.git.repository import GitRepository
 from memory import SHOP, deployment, overlay
 from servers import commit_files, file_of, git, head_of, make_bare
@@ -944,7 +945,7 @@ def test_a_version_that_was_set_by_hand_costs_no_walk_through_history(
     git("--git-dir", place.bare, "fast-import", "--quiet", data=stream.encode())
     commit_files(place.bare, {path: overlay(f"{SHOP}:1.0.5").encode()})
     deeper: list[int] = []
-    monkeypatch.setattr(GitRepository, "_fetch_deeper", lambda *given: deeper.append(given[-1]))
+    monkeypatch.setattr(History, "_fetch_deeper", lambda *given: deeper.append(given[-1]))
 
     assert place.promote("dev", "1.1.0")["changed"]
     assert deeper == []

@@ -434,7 +434,7 @@ def test_a_repository_that_was_renamed(bare: Path, environ: dict[str, str]) -> N
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
 def test_a_server_in_trouble(bare: Path, environ: dict[str, str], status: int) -> None:
-    with GitHttpServer(bare.parent, faults={0: status}) as server:
+    with GitHttpServer(bare.parent, faults=dict.fromkeys(range(9), status)) as server:
         error = refused(f"{server.url}/deploy.git", environ)
     assert isinstance(error, RetryableError)
     assert str(status) in error.what
@@ -457,7 +457,7 @@ def test_a_server_that_hangs(bare: Path, environ: dict[str, str]) -> None:
     with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("")
         commit = repository.commit(head.commit, {"a": b"1"}, "M", AUTHOR, COMMITTER)
-        repository._timeout = 1
+        repository._private._timeout = 1
         with pytest.raises(RetryableError, match="took over 1 seconds"):
             repository.send(commit, head)
     assert time.monotonic() - started < 10
@@ -468,7 +468,7 @@ def test_a_server_that_hangs_when_it_has_the_commit(bare: Path, environ: dict[st
     with GitRepository(str(bare), Credentials(), environ) as repository:
         head = repository.fetch("")
         commit = repository.commit(head.commit, {"a": b"1"}, "M", AUTHOR, COMMITTER)
-        repository._timeout = 2
+        repository._private._timeout = 2
         repository.send(commit, head)
     assert head_of(bare) == commit
 

@@ -38,12 +38,15 @@ class Step:
     message: str = ""
 
 
-def to_past(steps: Iterable[Step], messages: Callable[[Step], Sequence[str]]) -> Iterator[Past]:
+def to_past(
+    steps: Iterable[Step], messages: Callable[[Step], Sequence[str]], *, sure: bool = True
+) -> Iterator[Past]:
     """Give the steps that touched what is asked for, with the times that can be believed.
 
     Args:
         steps: The steps, the newest first; no more than `BELOW` are taken ahead.
         messages: Reads what a step says: its own message, and those of the commits it brought.
+        sure: Whether it was looked at what a step touched.
 
     Yields:
         The commits.
@@ -52,14 +55,16 @@ def to_past(steps: Iterable[Step], messages: Callable[[Step], Sequence[str]]) ->
     for step in steps:
         waiting.append(step)
         if len(waiting) > BELOW:
-            yield from _first(waiting, messages)
+            yield from _first(waiting, messages, sure=sure)
     while waiting:
-        yield from _first(waiting, messages)
+        yield from _first(waiting, messages, sure=sure)
 
 
-def _first(waiting: deque[Step], messages: Callable[[Step], Sequence[str]]) -> Iterator[Past]:
+def _first(
+    waiting: deque[Step], messages: Callable[[Step], Sequence[str]], *, sure: bool
+) -> Iterator[Past]:
     time = max(step.time for step in waiting)
     step = waiting.popleft()
     if step.touched:
         said = tuple(message.strip("\n") for message in messages(step))
-        yield Past(step.id, time, said, step.parents[0] if step.parents else "")
+        yield Past(step.id, time, said, step.parents[0] if step.parents else "", sure)

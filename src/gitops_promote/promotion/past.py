@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from posixpath import commonpath, dirname
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,33 @@ if TYPE_CHECKING:
     from gitops_promote.effects.config_repository import ConfigRepository, Head, Past
 
 
+#: After so many commits, of which most changed something else, it is looked at a file: before any
+#: more of them are fetched; and after so many times as many again.
+_FIRST_LOOK, _NEXT_LOOK = 190, 8
+
+
+class _Line:
+    """Commits with what the promotions in them say of themselves; what was read is kept."""
+
+    def __init__(self, read: Callable[[], Iterator[Past]]) -> None:
+        self._read = read
+        self._rest: Iterator[Past] | None = None
+        self._known: list[tuple[Past, tuple[Promoted, ...]]] = []
+
+    def __iter__(self) -> Iterator[tuple[Past, tuple[Promoted, ...]]]:
+        position = 0
+        while True:
+            while position < len(self._known):
+                yield self._known[position]
+                position += 1
+            self._rest = self._rest or iter(self._read())
+            past = next(self._rest, None)
+            if past is None:
+                return
+            found = tuple(filter(None, map(read_promotion, past.messages)))
+            self._known.append((past, found))
+
+
 @dataclass
 class Timeline:
     """The history of some places on a branch, walked back as far as somebody asks.
@@ -28,12 +56,13 @@ class Timeline:
     head: Head
     places: Sequence[Located]
     app: str = ""
-    _walked: list[tuple[Past, tuple[Promoted, ...]]] = field(default_factory=list)
-    _rest: Iterator[Past] | None = None
     _now: Mapping[str, bytes] | None = None
 
     def __post_init__(self) -> None:
         self._environments = {place.target.environment for place in self.places} - {""}
+        path = common_path([place.path for place in self.places])
+        self._log = _Line(partial(self.repository.log, self.head, path))
+        self._messages = _Line(partial(self.repository.messages, self.head, path))
 
     def steps(self) -> Iterator[tuple[Past, tuple[Promoted, ...]]]:
         """Walk back.
@@ -45,7 +74,7 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        for past, found in self._walk():
+        for past, found in self._log:
             yield past, tuple(filter(self._is_meant, found))
 
     def made_by(self, name: str, version: str) -> Promoted | None:
@@ -61,14 +90,15 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        checkpoint, was_there = 1, None
-        for count, (past, found) in enumerate(self.steps(), 1):
-            for promoted in found:
-                if promoted.versions.get(name) == version:
+        checkpoint, was_there = 0, None
+        for count, (past, found) in enumerate(self._messages, 1):
+            for promoted in filter(self._is_meant, found):
+                if promoted.versions.get(name) == version and self._is_here(past, promoted):
                     return promoted
             # It came by no promotion if it wasn't there before; to look costs, so not each time.
+            checkpoint = checkpoint or (1 if past.sure else _FIRST_LOOK)
             if count == checkpoint and past.parent:
-                checkpoint *= 2
+                checkpoint *= 2 if past.sure else _NEXT_LOOK
                 if was_there is None:
                     was_there = self._has(self.head.commit, name, version)
                 is_there = self._has(past.parent, name, version)
@@ -76,6 +106,19 @@ class Timeline:
                     return None
                 was_there = was_there or is_there
         return None
+
+    def _is_here(self, past: Past, promoted: Promoted) -> bool:
+        """Whether a promotion, if it changed something else, counts here all the same.
+
+        What a version was built from is the same wherever it runs. But a rollback holds for what it
+        changed, or for the environment that it names.
+        """
+        if past.sure or (promoted.environments and not promoted.undone):
+            return True
+        paths = {place.path for place in self.places}
+        return self.repository.read(past.id, paths) != (
+            self.repository.read(past.parent, paths) if past.parent else {}
+        )
 
     def _has(self, commit: str, name: str, version: str) -> bool:
         found = self.state(commit, (name,))
@@ -85,21 +128,6 @@ class Timeline:
         ours = self._environments
         others = promoted.environments and ours and promoted.environments.isdisjoint(ours)
         return not (others or (promoted.app and self.app and promoted.app != self.app))
-
-    def _walk(self) -> Iterator[tuple[Past, tuple[Promoted, ...]]]:
-        if self._rest is None:
-            paths = [place.path for place in self.places]
-            self._rest = iter(self.repository.log(self.head, common_path(paths)))
-        position = 0
-        while True:
-            while position < len(self._walked):
-                yield self._walked[position]
-                position += 1
-            past = next(self._rest, None)
-            if past is None:
-                return
-            found = tuple(filter(None, map(read_promotion, past.messages)))
-            self._walked.append((past, found))
 
     def state(self, commit: str, images: tuple[str, ...]) -> tuple[Running, ...]:
         """Read what ran at a commit.

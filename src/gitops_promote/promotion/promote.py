@@ -123,9 +123,9 @@ class _Promotion:
         call, place = self.call, self.place
         _check_known(call)
         with ExitStack() as stack:
-            repository = GitRepository(self.url, self.credentials, call.environ)
-            repository.tell = self._tell_dimly
-            stack.enter_context(repository)
+            repository = stack.enter_context(
+                GitRepository(self.url, self.credentials, call.environ, tell=self._tell_dimly)
+            )
 
             def pull_requests() -> PullRequests | None:
                 if place is None:

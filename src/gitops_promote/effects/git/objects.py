@@ -27,6 +27,28 @@ def parse_entries(listing: str) -> Iterator[tuple[str, Entry]]:
         yield path, Entry(mode, name)
 
 
+def parse_tree(content: bytes, width: int) -> dict[str, Entry]:
+    """Read a tree object ("Git Objects", Pro Git).
+
+    Args:
+        content: Its content.
+        width: How many bytes an object's id has: 20, or 32.
+
+    Returns:
+        What stands directly in the folder, by name.
+    """
+    entries, position = dict[str, Entry](), 0
+    while position < len(content):
+        space = content.index(b" ", position)
+        zero = content.index(b"\0", space)
+        mode, name = content[position:space], content[space + 1 : zero]
+        position = zero + 1 + width
+        # Trees leave out the leading zero that `git ls-tree` writes.
+        entry = Entry(mode.decode().zfill(6), content[zero + 1 : position].hex())
+        entries[name.decode("utf-8", "surrogateescape")] = entry
+    return entries
+
+
 class Objects:
     """Objects of a repository, by one `git cat-file --batch` for all of them.
 
@@ -76,6 +98,7 @@ class Objects:
         """End the command."""
         if self._process:
             self._process.communicate()
+            self._process = None
 
     def _ask(self, name: str) -> tuple[str, bytes]:
         process = self._process = self._process or self._start()

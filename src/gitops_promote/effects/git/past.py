@@ -3,74 +3,147 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, final
 
-from gitops_promote.core.errors import MovedHeadError
+from gitops_promote.core.errors import MovedHeadError, RetryableError
 from gitops_promote.effects.git.errors import GitError
-from gitops_promote.effects.git.private_repository import FOLDER, PrivateRepository
+from gitops_promote.effects.git.partial_clone import NO_TREES, NOT_BY_ID
 from gitops_promote.effects.mainline import MOST_BROUGHT, Step, to_past
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gitops_promote.effects.config_repository import Head, Past
-    from gitops_promote.effects.git.objects import Objects
+    from gitops_promote.effects.git.partial_clone import PartialClone
+    from gitops_promote.effects.git.private_folder import PrivateFolder
 
-#: So many commits of a branch come with the first fetch ...
-FIRST_DEPTH = 50
-#: ... and so many once more are asked for. The last is what git takes for all.
-_DEPTHS = (FIRST_DEPTH, 500, 5000, 2**31 - 1)
+#: So many commits of a branch come with the first fetch, and so many once more are asked for. The
+#: last is what git takes for all.
+DEPTHS = (50, 500, 5000, 2**31 - 1)
 
+#: Commits without their folders are small, and not all of them are about one app.
+MESSAGES = 200
 #: A fetch of no more commits than this takes no time to speak of.
 _SHORT = 500
 #: Keeps what was fetched to look further back.
 _REF = "refs/deeper"
-#: What git says of a commit that the server doesn't have, or doesn't give by its id.
-NOT_BY_ID = re.compile("not our ref|unadvertised object")
 
 
-class HistoryRepository(PrivateRepository):
-    """A private repository whose branches are cut off somewhere, and deepened on demand.
+@final
+class History:
+    """The commits of a clone, whose branches are cut off somewhere and deepened on demand.
 
     git shows a commit where history is cut off as if it had made every file. So none is judged
     before its parents are here, whichever fetch has cut there.
+
+    Args:
+        private: The folder of the clone.
+        clone: The clone.
+        tell: Is told of what takes long.
+        depth: How many commits of a branch a fetch leaves there, until more had to be had.
     """
 
-    #: Is told of what takes long.
-    tell: Callable[[str], None] | None = None
+    def __init__(
+        self,
+        private: PrivateFolder,
+        clone: PartialClone,
+        tell: Callable[[str], None] | None,
+        depth: int,
+    ) -> None:
+        self.clone = clone
+        self.depth = depth
+        self._private = private
+        self._tell = tell
+        self._thread: Thread | None = None
 
-    _objects: Objects
-    #: How many commits of a branch a fetch leaves here: as many as one had to have.
-    _depth = FIRST_DEPTH
+    def begin(self, branch: str) -> None:
+        """Fetch the newest commits of a branch while other things are done.
+
+        Args:
+            branch: The branch; empty for the default one.
+        """
+        self.wait()
+        self._thread = Thread(target=self._fetch_quietly, args=(branch,), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until what was begun is done."""
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def stop(self) -> None:
+        """End what was begun."""
+        self._private.stop(self.clone.name)
+        self.wait()
 
     def log(self, head: Head, path: str) -> Iterator[Past]:
-        """As `ConfigRepository.log` says.
+        """As `ConfigRepository.log` says, or as `messages` where the clone has no trees.
 
         A time is no earlier than those of the `BELOW` commits that are below on the branch.
+
+        Args:
+            head: The branch, as fetched.
+            path: The file or folder; empty for all.
+
+        Returns:
+            The commits.
 
         Raises:
             MovedHeadError: The branch was moved back, and the server no longer gives the commit.
         """
-        steps = self._steps(head, path.strip("/"))
-        yield from to_past(steps, lambda step: self._messages(head, step))
+        self.ensure(head)
+        sure = self.clone.filter != NO_TREES
+        steps = self._steps(head, path.strip("/") if sure else "")
+        return to_past(steps, lambda step: self._messages(head, step), sure=sure)
+
+    def ensure(self, head: Head) -> None:
+        """Have the newest commits of a branch here.
+
+        Args:
+            head: The branch, as fetched.
+
+        Raises:
+            MovedHeadError: As for `log`.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        self.wait()
+        if not self.clone.is_made:
+            try:
+                self.clone.clone(head.branch, self.depth)
+            except GitError as failure:
+                raise self._private.explain(failure, head.branch) from None
+        if self.depth < DEPTHS[0] or not self.clone.has(head.commit):
+            self._deepen(head, head.commit)
+
+    def _fetch_quietly(self, branch: str) -> None:
+        # What fails here is done again, and told of, when somebody needs it.
+        with suppress(GitError, RetryableError, OSError):
+            if not self.clone.is_made:
+                self.clone.clone(branch, self.depth)
+            elif branch:
+                self.clone.fetch(f"refs/heads/{branch}", _REF, self.depth)
 
     def _steps(self, head: Head, path: str) -> Iterator[Step]:
-        if not self._has(head.commit):
-            self._deepen(head, head.commit)
         start = head.commit
         while True:
             cut = self._cut()
             line = ("--first-parent", start)
-            form = "--format=%H%x00%P%x00%ct%x00"
-            fields = self._ask(head, "rev-list", form, *line, "--").split("\0")[:-1]
-            where = ("--", f":(literal){path}") if path else ("--",)
-            touched = frozenset(self._ask(head, "rev-list", *line, *where).split())
-            for name, parents, time in zip(*(fields[n::3] for n in range(3)), strict=True):
+            # An encoding of its own, or one that is set, must not change how it is read.
+            form = ("--encoding=UTF-8", "--format=%H%x00%P%x00%ct%x00%B%x00")
+            fields = self._ask(head, "rev-list", *form, *line, "--").split("\0")[:-1]
+            where = ("--", f":(literal){path}") if path else ()
+            touched = frozenset(self._ask(head, "rev-list", *line, *where).split() if path else ())
+            for name, parents, time, said in zip(*(fields[n::4] for n in range(4)), strict=True):
                 # A line of git's own stands before each.
                 start = name.split()[-1]
                 if start in cut:
                     break
-                yield Step(start, _seconds(time), tuple(parents.split()), start in touched)
+                is_touched = not path or start in touched
+                yield Step(start, _seconds(time), tuple(parents.split()), is_touched, said)
             else:
                 return
             # Another fetch may have brought more, or cut off more, since.
@@ -78,10 +151,14 @@ class HistoryRepository(PrivateRepository):
                 self._deepen(head, start)
 
     def _messages(self, head: Head, step: Step) -> list[str]:
-        names = [step.id, *(self._brought(head, step) if len(step.parents) > 1 else ())]
-        # An encoding of its own, or one that is set, must not change how it is read.
+        brought = self._brought(head, step) if len(step.parents) > 1 else []
+        if not brought:
+            return [step.message]
         options = ("--no-walk=unsorted", "--encoding=UTF-8", "--format=%x00%B%x00")
-        return self._ask(head, "rev-list", *options, *names, "--").split("\0")[1::2]
+        return [
+            step.message,
+            *self._ask(head, "rev-list", *options, *brought, "--").split("\0")[1::2],
+        ]
 
     def _brought(self, head: Head, merge: Step) -> list[str]:
         """The newest of the commits that are on the branch since a merge.
@@ -115,57 +192,53 @@ class HistoryRepository(PrivateRepository):
         name only where the server gives none by its id.
         """
         known = 0
-        if self._has(head.commit):
+        if self.clone.has(head.commit):
             line = ("--count", "--first-parent", head.commit, "--")
             known = int(self._ask(head, "rev-list", *line))
-        for depth in _DEPTHS:
-            if depth <= known and depth != _DEPTHS[-1]:
+        for depth in DEPTHS:
+            if depth <= known and depth != DEPTHS[-1]:
                 continue
-            if self.tell and depth > _SHORT:
-                self.tell(f"Fetching older history of {head.branch} of {self._remote.url} …")
+            if self._tell and depth > _SHORT:
+                self._tell(f"Fetching older history of {head.branch} of {self._url} …")
             self._fetch_deeper(head, depth)
-            if self._has(commit) and commit not in self._cut():
-                self._depth = max(self._depth, depth)
+            if self.clone.has(commit) and commit not in self._cut():
+                self.depth = max(self.depth, depth)
                 return
-        raise _gone(head, self._remote.url)
+        raise _gone(head, self._url)
 
     def _fetch_deeper(self, head: Head, depth: int) -> None:
         try:
-            self._fetch_into(head.commit, _REF, depth)
+            self.clone.fetch(head.commit, _REF, depth)
         except GitError as failure:
             if not NOT_BY_ID.search(failure.own):
-                raise self._explain(failure, head.branch) from None
+                raise self._private.explain(failure, head.branch) from None
         else:
             return
         try:
-            self._fetch_into(f"refs/heads/{head.branch}", _REF, depth)
+            self.clone.fetch(f"refs/heads/{head.branch}", _REF, depth)
         except GitError as failure:
             if "find remote ref" in failure.own:
-                raise _gone(head, self._remote.url) from None
-            raise self._explain(failure, head.branch) from None
-
-    def _fetch_into(self, what: str, ref: str, depth: int) -> None:
-        # What a fetch that was ended has left would stop every other one.
-        (self._folder / FOLDER / "shallow.lock").unlink(missing_ok=True)
-        options = ["--quiet", "--no-tags", f"--depth={depth}"]
-        self._run("fetch", *options, "--", self._remote.url, f"+{what}:{ref}")
+                raise _gone(head, self._url) from None
+            raise self._private.explain(failure, head.branch) from None
 
     def _cut(self) -> frozenset[str]:
         """The commits whose parents are not looked at, though they have some."""
         try:
-            listing = (self._folder / FOLDER / "shallow").read_text(encoding="ascii")
+            file = self._private.path / self.clone.name / "shallow"
+            listing = file.read_text(encoding="ascii")
         except FileNotFoundError:
             return frozenset()
         return frozenset(listing.split())
 
-    def _has(self, commit: str) -> bool:
-        return bool(self._objects.find(f"{commit}^{{tree}}"))
-
-    def _ask(self, head: Head, command: str, *rest: str) -> str:
+    def _ask(self, head: Head, *command: str) -> str:
         try:
-            return self._run(command, *rest)
+            return self.clone.run(*command)
         except GitError as failure:
-            raise self._explain(failure, head.branch) from None
+            raise self._private.explain(failure, head.branch) from None
+
+    @property
+    def _url(self) -> str:
+        return self._private.remote.url
 
 
 def _seconds(text: str) -> int:

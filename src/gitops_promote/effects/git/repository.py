@@ -1,7 +1,9 @@
 """The config repository, by the real git command: fetch, read, commit and push, with no work tree.
 
-Everything happens in a private bare repository of the newest commits, so neither the caller's
-checkout nor their hooks, filters and line-ending settings have a part in it.
+Everything happens in private bare repositories of the newest commits, so neither the caller's
+checkout nor their hooks, filters and line-ending settings have a part in it. What a promotion reads
+is in the first; what was said before, which nobody needs the files for, comes with another at the
+same time.
 """
 
 from __future__ import annotations
@@ -12,28 +14,33 @@ from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.review.proposal import BranchCommit, Proposal
-from gitops_promote.effects.config_repository import Head, NewCommit, NoBranchError, Past, no_branch
+from gitops_promote.effects.config_repository import Head, NewCommit, NoBranchError, no_branch
 from gitops_promote.effects.git.errors import GitError
-from gitops_promote.effects.git.objects import Objects, parse_entries
-from gitops_promote.effects.git.past import NOT_BY_ID, HistoryRepository
-from gitops_promote.effects.git.private_repository import FOLDER
+from gitops_promote.effects.git.partial_clone import (
+    NO_FILES,
+    NO_TREES,
+    NOT_BY_ID,
+    TWO_LEVELS,
+    PartialClone,
+)
+from gitops_promote.effects.git.past import DEPTHS, MESSAGES, History
+from gitops_promote.effects.git.private_folder import PrivateFolder
 from gitops_promote.effects.git.remote import Credentials, resolve_url
-from gitops_promote.effects.tree import Entry, Tree, WholeTree, check_writable, differing
+from gitops_promote.effects.tree import Tree, check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from gitops_promote.core.snapshot import Snapshot
+    from gitops_promote.effects.config_repository import Past
+    from gitops_promote.effects.tree import Entry
     from gitops_promote.inputs import Identity
 
 __all__ = ["Credentials", "GitRepository", "Head", "resolve_url"]
 
-#: Of so many files the entries are asked for by name; else those of the whole tree are read.
-_MOST_NAMES = 64
-
 
 @final
-class GitRepository(HistoryRepository):
+class GitRepository:
     """A config repository, opened for the time of a `with` block.
 
     What is fetched, and the private key, live in a temporary folder that only this user can read
@@ -44,50 +51,73 @@ class GitRepository(HistoryRepository):
         credentials: What opens it.
         environ: The caller's environment; None: that of this process.
         timeout: Seconds that one git command may take.
+        tell: Is told of what takes long.
 
     Raises:
         UsageError: The URL has a form or transport that is not supported.
         PromoteError: The token may not be sent to this URL, or there is no git.
     """
 
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        environ: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 120,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self._private = PrivateFolder(url, credentials, environ, timeout)
+        self._remote = self._private.remote
+        self._tell = tell
+
     def __enter__(self) -> GitRepository:
-        self._open()
-        command = (self._git, f"--git-dir={FOLDER}", "cat-file", "--batch")
-        self._objects = Objects(command, self._folder, self._environment)
-        self._trees: dict[str, dict[str, Entry]] = {}
+        self._private.open()
+        # From another folder of this machine all of it comes as fast as a part.
+        is_far = self._remote.scheme != "file"
+        self._clone = self._make("repository.git", *((TWO_LEVELS, NO_FILES) if is_far else ()))
+        self._own = History(self._private, self._clone, self._tell, 1 if is_far else DEPTHS[0])
+        self._said = self._history("messages.git", NO_TREES, MESSAGES)
+        self._done = self._history("history.git", NO_FILES, DEPTHS[0])
         self._default_branch = ""
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._objects.close()
-        self._close()
+        self._said.stop()
+        for clone in (self._clone, self._said.clone, self._done.clone):
+            clone.close()
+        self._private.close()
 
     def expect(self, paths: Collection[str]) -> None:
-        """As `ConfigRepository.expect` says; git asks for trees, whatever the files are."""
+        """As `ConfigRepository.expect` says; git asks for folders, whatever files they have."""
 
     def fetch(self, branch: str) -> Head:
-        """As `ConfigRepository.fetch` says; little of its history."""
+        """As `ConfigRepository.fetch` says."""
         branch = branch or self._default_branch
+        if self._clone.is_partial:
+            self._said.begin(branch)
         try:
-            if (self._folder / FOLDER).exists():
-                self._fetch_again(branch)
+            if self._clone.is_made:
+                name = f"refs/heads/{branch}"
+                self._clone.fetch(name, name, self._own.depth)
             else:
-                self._clone(branch)
+                self._clone.clone(branch, self._own.depth)
         except GitError as failure:
             if "find remote ref" in failure.own or "Remote branch" in failure.own:
                 raise self._no_branch(branch) from None
-            raise self._explain(failure, branch) from None
+            raise self._private.explain(failure, branch) from None
+        if not self._clone.is_partial:
+            self._said.stop()  # it would be all files once more
         if not branch:
             branch = self._default_branch = self._remote_head()
-        commit = self._objects.find(f"refs/heads/{branch}")
+        commit = self._clone.resolve(f"refs/heads/{branch}")
         if not commit:
             raise self._no_branch(branch)
         return Head(branch, commit)
 
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says."""
-        objects = self._objects
-        return Tree(WholeTree(self._tree(commit), lambda _, entry: objects.read(entry.object)))
+        return Tree(_Files(self._clone, commit))
 
     def commit(
         self,
@@ -119,9 +149,8 @@ class GitRepository(HistoryRepository):
             ValueError: A path leaves the tree, or a symlink, folder or submodule stands there.
             PromoteError: git could not write it, as on a full disk.
         """
-        tree = self._tree(parent)
         for path in files:
-            check_writable(tree.get, path)
+            check_writable(lambda name: self._clone.find(parent, name), path)
         date = f"{int(time.time()) if when is None else when} +0000"
         text = (message.strip("\n") + "\n").encode("utf-8", "surrogateescape")
         stream = [
@@ -131,13 +160,14 @@ class GitRepository(HistoryRepository):
             f"from {parent}\n".encode(),
         ]
         for path, content in sorted(files.items()):
-            mode = tree[path].mode if path in tree else "100644"
+            there = self._clone.find(parent, path)
+            mode = there.mode if there else "100644"
             stream += [f"M {mode} inline ".encode(), _quoted(path), b"\n", _data(content)]
         stream.append(b"get-mark :1\n")
         try:
-            answer = self._run("fast-import", "--quiet", "--force", data=b"".join(stream))
+            answer = self._clone.run("fast-import", "--quiet", "--force", data=b"".join(stream))
         except GitError as failure:
-            raise self._explain(failure, "") from None
+            raise self._private.explain(failure, "") from None
         return answer.strip()
 
     def push(self, head: Head, new: NewCommit) -> str:
@@ -182,14 +212,19 @@ class GitRepository(HistoryRepository):
         try:
             if branch not in self._branches():
                 return Proposal(branch)
-            name = f"refs/heads/{branch}"
-            self._fetch_into(name, name, self._depth)
+        except GitError as failure:
+            raise self._private.explain(failure, branch) from None
+        history = self._history_for_messages()
+        history.ensure(base)
+        name = f"refs/heads/{branch}"
+        try:
+            history.clone.fetch(name, name, history.depth)
             form = "--format=%H%x00%an%x00%P%x00%B"
             how = ("--max-count=1", "--encoding=UTF-8", form)
-            listing = self._run("rev-list", *how, name, "--")
-            ahead = self._run("rev-list", "--max-count=1", name, f"^{base.commit}", "--")
+            listing = history.clone.run("rev-list", *how, name, "--")
+            ahead = history.clone.run("rev-list", "--max-count=1", name, f"^{base.commit}", "--")
         except GitError as failure:
-            raise self._explain(failure, branch) from None
+            raise self._private.explain(failure, branch) from None
         commit, author, parents, message = listing.partition("\n")[2].split("\0")
         newest = BranchCommit(commit, message, author, tuple(parents.split()))
         commits = (newest,) if ahead else ()
@@ -205,29 +240,33 @@ class GitRepository(HistoryRepository):
 
     def differences(self, branch: Head, since: str) -> frozenset[str]:
         """As `ConfigRepository.differences` says."""
-        trees = (f"{commit}^{{tree}}" for commit in (branch.commit, since))
-        if not all(map(self._objects.find, trees)):
-            name = f"refs/heads/{branch.branch}"
-            try:
-                self._fetch_into(name, name, self._depth)
-            except GitError as failure:
-                raise self._explain(failure, branch.branch) from None
-        return differing(self._tree(since), self._tree(branch.commit))
+        for commit in (branch.commit, since):
+            self._have(commit, branch.branch)
+        how = ("-r", "-z", "--no-renames", "--name-only")
+        try:
+            listing = self._clone.run("diff-tree", *how, since, branch.commit, "--")
+        except GitError as failure:
+            raise self._private.explain(failure, branch.branch) from None
+        return frozenset(listing.split("\0")[:-1])
+
+    def log(self, head: Head, path: str) -> Iterator[Past]:
+        """As `ConfigRepository.log` says."""
+        return (self._done if self._clone.is_partial else self._own).log(head, path)
 
     def messages(self, head: Head, path: str) -> Iterator[Past]:
-        """As `ConfigRepository.messages` says."""
-        return self.log(head, path)
+        """As `ConfigRepository.messages` says: without a look at the files."""
+        return self._history_for_messages().log(head, path)
 
     def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
         """As `ConfigRepository.read` says."""
-        if not self._has(commit):
-            self._fetch_commit(commit)
-        entries = self._entries(commit, paths)
-        return {
-            path: self._objects.read(entry.object)
-            for path, entry in entries.items()
-            if entry.kind == "file"
-        }
+        clone = self._done.clone
+        if not (clone.is_made and clone.has(commit)):
+            clone = self._clone
+            self._have(commit)
+        clone.expect(commit, paths)
+        entries = ((path, clone.find(commit, path)) for path in paths)
+        files = (path for path, entry in entries if entry and entry.kind == "file")
+        return {path: clone.read(commit, path) for path in files}
 
     def signer(self, committer: Identity) -> Identity:
         """As `ConfigRepository.signer` says: whom git names."""
@@ -250,11 +289,11 @@ class GitRepository(HistoryRepository):
         usual += ["--recurse-submodules=no"]
         target = f"{commit}:refs/heads/{head.branch}"
         try:
-            self._run("push", *usual, *options, "--", self._remote.url, target)
+            self._clone.run("push", *usual, *options, "--", self._remote.url, target)
         except (GitError, RetryableError) as failure:
             error: PromoteError
             if isinstance(failure, GitError):
-                error = self._explain(failure, head.branch)
+                error = self._private.explain(failure, head.branch)
             else:
                 error = failure
             # Where only the answer was lost, the change is in place; https may even have sent it
@@ -263,18 +302,41 @@ class GitRepository(HistoryRepository):
             if not arrived:
                 raise error from None
 
-    def _clone(self, branch: str) -> None:
-        # One command makes the repository, finds the default branch and takes its commit.
-        options = ["--quiet", "--bare", "--no-local", f"--depth={self._depth}", "--single-branch"]
-        options += ["--no-tags", "--template=", *([f"--branch={branch}"] if branch else [])]
-        self._run("clone", *options, "--", self._remote.url, FOLDER, inside=False)
+    def _make(self, name: str, *filters: str) -> PartialClone:
+        return PartialClone(self._private, name, filters)
 
-    def _fetch_again(self, branch: str) -> None:
+    def _history(self, name: str, only: str, depth: int) -> History:
+        return History(self._private, self._make(name, only), self._tell, depth)
+
+    def _history_for_messages(self) -> History:
+        return self._said if self._clone.is_partial else self._own
+
+    def _have(self, commit: str, branch: str = "") -> None:
+        """Have a commit that the config repository has, or had a moment ago."""
+        if self._clone.has(commit):
+            return
+        try:
+            self._clone.fetch(commit, "refs/read", 1)
+        except GitError as failure:
+            if not NOT_BY_ID.search(failure.own):
+                raise self._private.explain(failure, branch) from None
+            if not (branch and self._has_behind(commit, branch)):
+                raise PromoteError(
+                    f"{self._remote.url} gives no commit {commit[:12]} by its id.",
+                    "Run the job again.",
+                ) from None
+
+    def _has_behind(self, commit: str, branch: str) -> bool:
+        """Whether a commit comes with its branch, of which some more are fetched."""
         name = f"refs/heads/{branch}"
-        self._fetch_into(name, name, self._depth)
+        try:
+            self._clone.fetch(name, name, DEPTHS[0])
+        except GitError as failure:
+            raise self._private.explain(failure, branch) from None
+        return self._clone.has(commit)
 
     def _remote_head(self) -> str:
-        head = (self._folder / FOLDER / "HEAD").read_text(encoding="utf-8").strip()
+        head = (self._private.path / self._clone.name / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref: refs/heads/"):
             raise NoBranchError(
                 f"{self._remote.url} has no default branch.", "Name a branch in `config-ref`."
@@ -283,7 +345,7 @@ class GitRepository(HistoryRepository):
 
     def _branches(self) -> dict[str, str]:
         """The branches of the remote and their commits, asked anew."""
-        listing = self._run("ls-remote", "--heads", "--", self._remote.url, inside=False)
+        listing = self._private.run("ls-remote", "--heads", "--", self._remote.url)
         pairs = (line.split("\trefs/heads/") for line in listing.splitlines())
         return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
 
@@ -296,43 +358,28 @@ class GitRepository(HistoryRepository):
         try:
             branches = sorted(self._branches())
         except GitError as failure:
-            return self._explain(failure, branch)
+            return self._private.explain(failure, branch)
         return no_branch(self._remote.url, branch, branches, len(branches))
 
-    def _tree(self, commit: str) -> dict[str, Entry]:
-        if commit not in self._trees:
-            try:
-                listing = self._run("ls-tree", "-r", "-t", "-z", commit)
-            except GitError as failure:
-                raise self._explain(failure, "") from None
-            self._trees[commit] = dict(parse_entries(listing))
-        return self._trees[commit]
 
-    def _entries(self, commit: str, paths: Collection[str]) -> dict[str, Entry]:
-        """What a commit has at some paths."""
-        if commit in self._trees or len(paths) > _MOST_NAMES:
-            tree = self._tree(commit)
-            return {path: tree[path] for path in paths if path in tree}
-        # git would look at the whole tree for no path, and refuse one that leads out of it.
-        names = [f":(literal){path}" for path in paths if {"", ".."}.isdisjoint(path.split("/"))]
-        if not names:
-            return {}
-        try:
-            listing = self._run("ls-tree", "-z", commit, "--", *names)
-        except GitError as failure:
-            raise self._explain(failure, "") from None
-        return {path: entry for path, entry in parse_entries(listing) if path in paths}
+class _Files:
+    """The `Files` of a commit."""
 
-    def _fetch_commit(self, commit: str) -> None:
-        try:
-            self._fetch_into(commit, "refs/read", 1)
-        except GitError as failure:
-            if not NOT_BY_ID.search(failure.own):
-                raise self._explain(failure, "") from None
-            raise PromoteError(
-                f"{self._remote.url} gives no commit {commit[:12]} by its id.",
-                "Run the job again.",
-            ) from None
+    def __init__(self, clone: PartialClone, commit: str) -> None:
+        self._clone = clone
+        self._commit = commit
+
+    def find(self, path: str) -> Entry | None:
+        return self._clone.find(self._commit, path)
+
+    def below(self, folder: str) -> Mapping[str, Entry]:
+        return self._clone.below(self._commit, folder)
+
+    def read(self, path: str, entry: Entry) -> bytes:  # noqa: ARG002  (found by its path)
+        return self._clone.read(self._commit, path)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        self._clone.expect(self._commit, paths)
 
 
 def _data(content: bytes) -> bytes:

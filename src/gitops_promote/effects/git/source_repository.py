@@ -10,7 +10,7 @@ from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
 from gitops_promote.effects.checkout import ask_checkout
 from gitops_promote.effects.event import is_commit
 from gitops_promote.effects.git.errors import GitError
-from gitops_promote.effects.git.private_repository import FOLDER, PrivateRepository
+from gitops_promote.effects.git.private_folder import PrivateFolder
 from gitops_promote.effects.git.remote import Credentials
 from gitops_promote.effects.moments import parse_seconds
 from gitops_promote.effects.retry import retry
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: How many commits of a branch are looked through where the server gives none by its hash.
 DEPTH = 50
 
+_FOLDER = "source.git"
 _REF = "refs/promotion/source"
 # Of what git-check-ref-format(1) lets a ref have; a colon or an asterisk is another refspec.
 _PLAIN_REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
@@ -95,15 +96,15 @@ def _url(source: Source) -> str:
 
 
 @final
-class _SourceRepository(PrivateRepository):
+class _SourceRepository(PrivateFolder):
     """The app's repository, of which commits are fetched without any file."""
 
     def __enter__(self) -> _SourceRepository:
-        self._open()
+        self.open()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        self.close()
 
     def date(self, commit: str, ref: str) -> datetime:
         """Find a commit's date; `ref` is where to look if the server gives none by its hash."""
@@ -111,20 +112,20 @@ class _SourceRepository(PrivateRepository):
             self._make(commit)
             return self._find(commit, ref)
         except GitError as failure:
-            raise self._explain(failure, ref) from None
+            raise self.explain(failure, ref) from None
 
     def _make(self, commit: str) -> None:
         options = ["--quiet", "--bare", "--template="]
         options += ["--object-format=sha256"] if len(commit) == 64 else []
-        self._run("init", *options, FOLDER, inside=False)
+        self.run("init", *options, _FOLDER)
         # Before 2.28, git leaves files out only for a remote that has promised to have them.
-        self._run("config", "remote.source.promisor", "true")
+        self.run("config", "remote.source.promisor", "true", repository=_FOLDER)
 
     def _find(self, commit: str, ref: str) -> datetime:
         try:
             found = self._fetch(commit, 1)
         except GitError as failure:
-            error = self._explain(failure, ref)
+            error = self.explain(failure, ref)
             refused = "not our ref" in failure.own or "unadvertised object" in failure.own
             if isinstance(error, RetryableError) and not refused:
                 raise error from None
@@ -136,7 +137,7 @@ class _SourceRepository(PrivateRepository):
         found = self._fetch(ref, DEPTH)
         if commit not in found:
             raise PromoteError(
-                f"{self._remote.url} gives no commit by its hash, or doesn't have this one, and it "
+                f"{self.remote.url} gives no commit by its hash, or doesn't have this one, and it "
                 f"is none of the newest of {ref}.",
                 "Check out the repository.",
             )
@@ -145,7 +146,7 @@ class _SourceRepository(PrivateRepository):
     def _the(self, date: datetime | None) -> datetime:
         if date is None:
             raise PromoteError(
-                f"The commit of {self._remote.url} has a date out of all bounds.",
+                f"The commit of {self.remote.url} has a date out of all bounds.",
                 "Build another commit.",
             )
         return date
@@ -154,7 +155,7 @@ class _SourceRepository(PrivateRepository):
         """Fetch commits, from a hash or ref on, and give their dates."""
         # A server that knows no filters sends the files, too; git says so and goes on.
         options = ["--quiet", "--no-tags", f"--depth={depth}", "--filter=tree:0"]
-        self._run("fetch", *options, "--", self._remote.url, f"+{what}:{_REF}")
-        listing = self._run("rev-list", "--format=%H %ct", _REF, "--")
+        self.run("fetch", *options, "--", self.remote.url, f"+{what}:{_REF}", repository=_FOLDER)
+        listing = self.run("rev-list", "--format=%H %ct", _REF, "--", repository=_FOLDER)
         pairs = (line.split(" ") for line in listing.splitlines() if line[:7] != "commit ")
         return {pair[0]: parse_seconds(pair[1]) for pair in pairs if len(pair) == 2}

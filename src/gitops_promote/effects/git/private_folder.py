@@ -1,4 +1,4 @@
-"""Git in a private folder: a bare repository that no setting of the caller's has a part in."""
+"""Git in a private folder, where no setting of the caller's has a part in what it does."""
 
 from __future__ import annotations
 
@@ -27,15 +27,11 @@ if TYPE_CHECKING:
 #: The oldest git whose options are used here and by those who build on this.
 OLDEST_GIT = (2, 25)
 
-#: The repository's name in the private folder.
-FOLDER = "repository.git"
 
+class PrivateFolder:
+    """The folder that git works in to reach a remote repository, which only this user can read.
 
-class PrivateRepository:
-    """A remote repository, and the private folder that git works in to reach it.
-
-    The folder, which also takes the private key, can only be read by this user. It is there from
-    `_open` to `_close`.
+    It is there from `open` to `close`, and takes the private key, too.
 
     Args:
         url: What `resolve_url` gives.
@@ -43,10 +39,18 @@ class PrivateRepository:
         environ: The caller's environment; None: that of this process.
         timeout: Seconds that one git command may take.
 
+    Attributes:
+        remote: The remote repository.
+        path: The folder.
+        git: The program.
+        environment: What it runs in.
+
     Raises:
         UsageError: The URL has a form or transport that is not supported.
         PromoteError: The token may not be sent to this URL, or there is no git.
     """
+
+    path: Path
 
     def __init__(
         self,
@@ -56,61 +60,122 @@ class PrivateRepository:
         timeout: float = 120,
     ) -> None:
         environ = os.environ if environ is None else environ
-        self._remote = parse_url(url)
+        self.remote = parse_url(url)
         self._credentials = credentials
-        self._environment = git_environment(self._remote, credentials, environ)
+        self.environment = git_environment(self.remote, credentials, environ)
         self._timeout = timeout
         # The runner empties its own temporary folder after the job, even one that was killed.
         folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
         self._parent_folder = next((f for f in folders if f and Path(f).is_dir()), None)
-        self._git = find_git(environ)
-        if not self._git:
+        self._running: dict[subprocess.Popen[bytes], str] = {}
+        self._is_closed = False
+        self.git = find_git(environ)
+        if not self.git:
             raise PromoteError("There is no git on this machine.", _install())
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Make the folder, and write the private key into it."""
         # What can't be removed must not make a failure of a push that succeeded.
         self._temporary = TemporaryDirectory(
             prefix="gitops-promote-", dir=self._parent_folder, ignore_cleanup_errors=True
         )
-        self._folder = Path(self._temporary.name)
-        write_ssh_files(self._credentials, self._folder)
+        self.path = Path(self._temporary.name)
+        write_ssh_files(self._credentials, self.path)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End what still runs, and remove the folder."""
+        self._is_closed = True
+        self.stop()
         self._temporary.cleanup()
 
-    def _run(self, command: str, *rest: str, data: bytes = b"", inside: bool = True) -> str:
-        where = (f"--git-dir={FOLDER}",) if inside else ()
+    def stop(self, repository: str = "") -> None:
+        """End what still runs.
+
+        Args:
+            repository: In which repository; empty for all.
+        """
+        for process, where in tuple(self._running.items()):
+            if repository in ("", where):
+                _end(process)
+
+    def run(self, *command: str, repository: str = "", data: bytes = b"") -> str:
+        """Run git.
+
+        Args:
+            *command: The subcommand and its arguments.
+            repository: Which repository in the folder it is about; empty for none.
+            data: Its standard input.
+
+        Returns:
+            What it prints.
+
+        Raises:
+            GitError: It failed.
+            RetryableError: It took too long.
+        """
+        return self.run_telling(*command, repository=repository, data=data)[0]
+
+    def run_telling(
+        self, *command: str, repository: str = "", data: bytes = b""
+    ) -> tuple[str, str]:
+        """Run git, for what it says beside its result.
+
+        Args:
+            *command: As for `run`.
+            repository: As for `run`.
+            data: As for `run`.
+
+        Returns:
+            What it prints, and its messages.
+
+        Raises:
+            GitError: As for `run`.
+            RetryableError: As for `run`.
+        """
+        where = (f"--git-dir={repository}",) if repository else ()
+        name = next(word for word in command if not word.startswith("-"))
         with subprocess.Popen(
-            (self._git, *where, command, *rest),
-            cwd=self._folder,
-            env=self._environment,
+            (self.git, *where, *command),
+            cwd=self.path,
+            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # no terminal to ask on; one group to end
         ) as process:
+            self._running[process] = repository
             try:
                 output, messages = process.communicate(data, self._timeout)
             except subprocess.TimeoutExpired:
                 _end(process)
                 raise RetryableError(
-                    f"git {command} of {self._remote.url} took over {self._timeout:g} seconds.",
+                    f"git {name} of {self.remote.url} took over {self._timeout:g} seconds.",
                     "Run the job again; if it lasts, look at the network and the server.",
                 ) from None
             except BaseException:
                 _end(process)
                 raise
+            finally:
+                self._running.pop(process, None)
         redact = self._credentials.redact
-        text = output.decode("utf-8", "surrogateescape")
+        text, said = output.decode("utf-8", "surrogateescape"), messages.decode("utf-8", "replace")
         if process.returncode:
-            said = messages.decode("utf-8", "replace")
-            raise GitError(command, redact(text), redact(said), process.returncode)
-        return text
+            raise GitError(name, redact(text), redact(said), process.returncode)
+        return text, redact(said)
 
-    def _explain(self, failure: GitError, branch: str) -> PromoteError:
+    def explain(self, failure: GitError, branch: str) -> PromoteError:
+        """Say what a failed command means.
+
+        Args:
+            failure: The command.
+            branch: The branch that it was about; empty for the default one.
+
+        Returns:
+            The error to raise.
+        """
         if failure.status == 129 and (version := self._old_version()):
             return PromoteError(f"git {version} is too old.", _install())
-        remote, credentials = self._remote, self._credentials
+        remote, credentials = self.remote, self._credentials
         credential, advice = "", ""
         if remote.scheme == "ssh":
             credential = "ssh-key" if credentials.ssh_key else "ssh client"
@@ -133,7 +198,7 @@ class PrivateRepository:
 
     def _old_version(self) -> str:
         with suppress(GitError):
-            words = self._run("version", inside=False).split()
+            words = self.run("version").split()
             version = words[2] if len(words) > 2 else ""
             numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
             return version if numbers < OLDEST_GIT else ""

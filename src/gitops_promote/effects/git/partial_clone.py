@@ -1,0 +1,371 @@
+"""A repository of which only those objects are fetched that somebody asks for.
+
+It has no work tree and begins with the newest commits alone ("Partial Clone", git's technical
+documentation). Which trees and files come with a fetch is known by its filter, so nothing is asked
+for twice, and git is never left to fetch what is missing by itself, one object at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, final
+
+from gitops_promote.core.errors import MovedHeadError
+from gitops_promote.effects.git.errors import GitError
+from gitops_promote.effects.git.objects import Objects, parse_entries, parse_tree
+from gitops_promote.effects.tree import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gitops_promote.effects.git.private_folder import PrivateFolder
+
+#: A commit with its tree's two upper levels: what is in the root, and which folders those have.
+TWO_LEVELS = "tree:2"
+#: A commit with all its folders, and no file.
+NO_FILES = "blob:none"
+#: A commit alone.
+NO_TREES = "tree:0"
+#: A folder with all that is below it, but for what no promotion edits.
+_SUBTREE = "blob:limit=1m"
+#: How many levels of folders come with a commit; a server that knows no filter sends all of them.
+_LEVELS = {TWO_LEVELS: 2, NO_TREES: 0}
+_ALL_LEVELS = sys.maxsize
+
+#: So many files are fetched one by one; who reads more may read any.
+_MOST_SINGLES = 8
+#: Ids on a command line, whose length is bounded on Windows most of all.
+_MOST_IDS = 700
+
+#: What git says of an object that the server doesn't have, or doesn't give by its id.
+NOT_BY_ID = re.compile("not our ref|unadvertised object")
+_NO_SUCH_FILTER = re.compile("filter '.*' not supported|filter allows max depth|filter-spec")
+_NO_FILTERS = "filtering not recognized"
+
+
+@final
+class PartialClone:
+    """A bare repository in the private folder.
+
+    Args:
+        private: The folder.
+        name: The repository's name in it.
+        filters: What to leave out, each for servers that refuse those before.
+    """
+
+    def __init__(self, private: PrivateFolder, name: str, filters: Sequence[str]) -> None:
+        self.name = name
+        self._private = private
+        self._filters = [*filters, ""]
+        # The programs that read objects must not fetch any: that would be one at a time, and a
+        # failure would look as if there were none.
+        own = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+        environment = {**private.environment, **own}
+        command = (private.git, f"--git-dir={name}", "cat-file", "--batch")
+        self._objects = Objects(command, private.path, environment)
+        self._entries: dict[str, dict[str, Entry]] = {}
+        self._listed: dict[str, Mapping[str, Entry]] = {}
+        self._whole: set[str] = set()
+        self._files: set[str] = set()
+        self._singles = 0
+        self._cloned = "", 1
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is such a repository yet."""
+        return (self._private.path / self.name / "HEAD").exists()
+
+    @property
+    def filter(self) -> str:
+        """What the server leaves out, in git's words; empty for nothing."""
+        return self._filters[0]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the server leaves out what is not asked for."""
+        return bool(self.filter)
+
+    def close(self) -> None:
+        """End the program that reads objects."""
+        self._objects.close()
+
+    def run(self, *command: str, data: bytes = b"") -> str:
+        """Run git in it, as `PrivateFolder.run` says.
+
+        Args:
+            *command: As there.
+            data: As there.
+
+        Returns:
+            As there.
+
+        Raises:
+            GitError: As there.
+            RetryableError: As there.
+        """
+        return self._private.run(*command, repository=self.name, data=data)
+
+    def clone(self, branch: str, depth: int) -> None:
+        """Make it of the newest commits of a branch.
+
+        Args:
+            branch: The branch; empty for the default one.
+            depth: How many commits.
+
+        Raises:
+            GitError: git could not.
+            RetryableError: It took too long.
+        """
+        self._cloned = branch, depth
+        # One command makes the repository, finds the default branch and takes its commit.
+        options = ["--quiet", "--bare", "--no-local", f"--depth={depth}", "--single-branch"]
+        options += ["--no-tags", "--template=", *([f"--branch={branch}"] if branch else [])]
+        url = self._private.remote.url
+        while True:
+            only = [f"--filter={self.filter}"] if self.filter else []
+            try:
+                told = self._private.run_telling("clone", *options, *only, "--", url, self.name)
+            except GitError as failure:
+                if not (only and _NO_SUCH_FILTER.search(failure.messages)):
+                    raise
+                self._filters.pop(0)
+                shutil.rmtree(self._private.path / self.name, ignore_errors=True)
+            else:
+                if _NO_FILTERS in told[1]:
+                    self._filters = [""]
+                return
+
+    def fetch(self, what: str, ref: str, depth: int) -> None:
+        """Fetch a commit and those before it.
+
+        Args:
+            what: The commit's id, or a full ref of the server.
+            ref: Where to put it.
+            depth: How many commits.
+
+        Raises:
+            GitError: git could not.
+            RetryableError: It took too long.
+        """
+        self._cloned = self._cloned[0], max(self._cloned[1], depth)
+        # What a fetch that was ended has left would stop every other one.
+        (self._private.path / self.name / "shallow.lock").unlink(missing_ok=True)
+        options, url = ["--quiet", "--no-tags", f"--depth={depth}"], self._private.remote.url
+        if self.is_partial:
+            options.append(f"--filter={self.filter}")
+        self.run(*self._asking, "fetch", *options, "--", url, f"+{what}:{ref}")
+
+    def resolve(self, ref: str) -> str:
+        """Find what a ref points to.
+
+        Args:
+            ref: Its full name, or what else git-rev-parse(1) takes.
+
+        Returns:
+            The object's id; empty where it isn't here.
+        """
+        return self._objects.find(ref)
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is here.
+
+        Args:
+            commit: Its id.
+
+        Returns:
+            Whether it is.
+        """
+        return bool(self._objects.find(f"{commit}^{{commit}}"))
+
+    def find(self, commit: str, path: str) -> Entry | None:
+        """Look up a path; the folders on the way are fetched where they are not here.
+
+        Args:
+            commit: The id of a commit that is here.
+            path: The path; not the root's.
+
+        Returns:
+            What stands there; None where nothing does.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        return self._walk(commit, path)[0]
+
+    def below(self, commit: str, folder: str) -> Mapping[str, Entry]:
+        """List all that is below a folder.
+
+        Args:
+            commit: The id of a commit that is here.
+            folder: The folder; empty for the root.
+
+        Returns:
+            What stands there, by its path from the root, parents before children.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        tree, is_whole = self._tree_of(commit), False
+        if folder:
+            entry, is_whole = self._walk(commit, folder)
+            if entry is None or entry.kind != "folder":
+                return {}
+            tree = entry.object
+        key = f"{tree}:{folder}"
+        if key not in self._listed:
+            if self._levels < _ALL_LEVELS and not is_whole and tree not in self._whole:
+                self._fetch_objects([tree], NO_FILES)
+            listing = self._ask("ls-tree", "-r", "-t", "-z", tree)
+            prefix = f"{folder}/" if folder else ""
+            self._listed[key] = {f"{prefix}{path}": one for path, one in parse_entries(listing)}
+            self._learn(tree, listing)
+        return self._listed[key]
+
+    def read(self, commit: str, path: str) -> bytes:
+        """Read a file, which is fetched where it is not here.
+
+        Args:
+            commit: The id of a commit that is here.
+            path: The path of a regular file.
+
+        Returns:
+            Its content.
+
+        Raises:
+            KeyError: No regular file stands there.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        entry, is_here = self._walk(commit, path)
+        if entry is None or entry.kind != "file":
+            raise KeyError(path)
+        if not (is_here or entry.object in self._files):
+            self._singles += 1
+            if self._singles > _MOST_SINGLES:
+                self._fetch_whole(self._tree_of(commit))
+            else:
+                self._fetch_objects([entry.object])
+            self._files.add(entry.object)
+        try:
+            return self._objects.read(entry.object)
+        except KeyError:
+            # Too large to come along with its folder.
+            self._fetch_objects([entry.object])
+            return self._objects.read(entry.object)
+
+    def expect(self, commit: str, paths: Iterable[str]) -> None:
+        """Fetch files together.
+
+        Args:
+            commit: The id of a commit that is here.
+            paths: Their paths; what isn't there is passed over.
+
+        Raises:
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        wanted = dict[str, None]()
+        for path in paths:
+            entry, is_here = self._walk(commit, path)
+            if entry and entry.kind == "file" and not (is_here or entry.object in self._files):
+                wanted[entry.object] = None
+        if wanted:
+            self._fetch_objects(list(wanted))
+            self._files.update(wanted)
+
+    @property
+    def _levels(self) -> int:
+        return _LEVELS.get(self.filter, _ALL_LEVELS)
+
+    @property
+    def _asking(self) -> tuple[str, ...]:
+        # A server that is told of a commit here takes all below it to be here, too, and sends only
+        # what differs from that.
+        return ("-c", "fetch.negotiationAlgorithm=noop") if self.is_partial else ()
+
+    def _walk(self, commit: str, path: str) -> tuple[Entry | None, bool]:
+        """What stands at a path, and whether its content is known to be here."""
+        tree, parts = self._tree_of(commit), path.split("/")
+        is_whole = not self.is_partial or tree in self._whole
+        for level, part in enumerate(parts):
+            entry = self._in_tree(tree, is_here=is_whole or level < self._levels).get(part)
+            is_whole = is_whole or tree in self._whole
+            if entry is None or level == len(parts) - 1:
+                at_root = level == 0 and self.filter == TWO_LEVELS
+                return entry, is_whole or at_root
+            if entry.kind != "folder":
+                break
+            tree = entry.object
+        return None, False
+
+    def _tree_of(self, commit: str) -> str:
+        # The tree itself may not be here, so git is not asked for it.
+        head = self._objects.read(commit).partition(b"\n")[0]
+        return head.removeprefix(b"tree ").decode()
+
+    def _in_tree(self, tree: str, *, is_here: bool) -> Mapping[str, Entry]:
+        if tree not in self._entries:
+            if not is_here:
+                self._fetch_whole(tree)
+            try:
+                content = self._objects.read(tree)
+            except KeyError:
+                self._fetch_whole(tree)
+                content = self._objects.read(tree)
+            self._entries[tree] = parse_tree(content, len(tree) // 2)
+        return self._entries[tree]
+
+    def _learn(self, tree: str, listing: str) -> None:
+        """Keep the entries of all folders of a listing, which need not be read then."""
+        folders: dict[str, dict[str, Entry]] = {"": {}}
+        ids = {"": tree}
+        for path, entry in parse_entries(listing):
+            folder, _, name = path.rpartition("/")
+            folders[folder][name] = entry
+            if entry.kind == "folder":
+                folders[path], ids[path] = {}, entry.object
+        self._entries.update((ids[path], entries) for path, entries in folders.items())
+
+    def _fetch_whole(self, tree: str) -> None:
+        """Fetch a folder and what is below it: a promotion reads more of it than one file."""
+        self._fetch_objects([tree], _SUBTREE)
+        self._whole.add(tree)
+
+    def _fetch_objects(self, ids: Sequence[str], only: str = "") -> None:
+        if not self.is_partial:
+            return None
+        options = ["--quiet", "--no-tags", *([f"--filter={only}"] if only else [])]
+        for start in range(0, len(ids), _MOST_IDS):
+            some = ids[start : start + _MOST_IDS]
+            try:
+                self.run(*self._asking, "fetch", *options, "--", self._private.remote.url, *some)
+            except GitError as failure:
+                if NOT_BY_ID.search(failure.own):
+                    return self._begin_anew(ids[0])
+                raise self._private.explain(failure, "") from None
+        return None
+
+    def _ask(self, *command: str) -> str:
+        try:
+            return self.run(*command)
+        except GitError as failure:
+            raise self._private.explain(failure, "") from None
+
+    def _begin_anew(self, wanted: str) -> None:
+        """Take everything: the server, of an older protocol, gives no folder by its id."""
+        self._objects.close()
+        self._filters = [""]
+        shutil.rmtree(self._private.path / self.name, ignore_errors=True)
+        try:
+            self.clone(*self._cloned)
+        except GitError as failure:
+            raise self._private.explain(failure, self._cloned[0]) from None
+        if not self._objects.find(wanted):
+            raise MovedHeadError(
+                f"A branch of {self._private.remote.url} moved while it was read.",
+                "Run the job again.",
+            )
