@@ -20,7 +20,7 @@ from gitops_promote.core.kinds.overlay import Overlays
 from gitops_promote.core.message import compose
 from gitops_promote.core.request import Request
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, distinct, edit, locate
+from gitops_promote.core.targets import Located, distinct, edit, likely_files, locate
 from gitops_promote.core.yaml.document import Document
 
 
@@ -113,6 +113,7 @@ class _Planner:
 
     def _places(self) -> list[Located]:
         """The places of all targets, each once; one that is named goes before a glob's match."""
+        self.snapshot.expect(likely_files(self.request.targets))
         for target in self.request.targets:
             self.located += locate(self.snapshot, target, self._original)
         return distinct(self.located)

@@ -12,7 +12,7 @@ from gitops_promote.core.kinds.kustomize import Entry, entries, matching
 from gitops_promote.core.kinds.search import find, find_any, is_named
 from gitops_promote.core.kinds.values import Slot, slots
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, Reader, Target, distinct, locate
+from gitops_promote.core.targets import Located, Reader, Target, distinct, likely_files, locate
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
 from gitops_promote.core.yaml.tree import resolve
@@ -49,6 +49,7 @@ def find_places(
     Raises:
         PromoteError: As `targets.locate`.
     """
+    snapshot.expect(likely_files(targets))
     # A file is asked for several times in a row.
     read = read or lru_cache(maxsize=4)(lambda path: Document.parse(snapshot.read(path), path))
     return tuple(distinct(place for one in targets for place in locate(snapshot, one, read)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -123,7 +123,8 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
     if not target.is_pattern:
         return [_locate_path(snapshot, target, target.path, read)]
     pattern = compile_glob(target.path)
-    paths = [path for path in snapshot.paths() if pattern.fullmatch(path)]
+    paths = [path for path in snapshot.paths(_folder_of(target)) if pattern.fullmatch(path)]
+    snapshot.expect(_likely(paths))
     found = [place for path in paths if (place := _locate_match(snapshot, target, path, read))]
     if not found:
         raise PromoteError(
@@ -131,6 +132,18 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
             _nearest(snapshot, target.path),
         )
     return found
+
+
+def likely_files(targets: Iterable[Target]) -> list[str]:
+    """List what is read of a config repository for targets, as far as their names tell.
+
+    Args:
+        targets: The targets.
+
+    Returns:
+        Paths, some of which stand for files that aren't there; none for globs.
+    """
+    return _likely([target.path for target in targets if not target.is_pattern])
 
 
 def distinct(places: Iterable[Located]) -> list[Located]:
@@ -169,6 +182,19 @@ def edit(place: Located, document: Document, image: Image, together: frozenset[s
     if place.kind == "kustomize":
         return kustomize.set_image(document, image, together)
     return helm.set_image(document, image, place.target.key, together)
+
+
+def _likely(paths: Sequence[str]) -> list[str]:
+    """The paths, and the kustomizations in them should they be folders."""
+    folders = (f"{path}/" if path else "" for path in paths if not path.endswith((".yaml", ".yml")))
+    return [*paths, *(folder + name for folder in folders for name in kustomize.FILE_NAMES)]
+
+
+def _folder_of(target: Target) -> str:
+    """The folder that all matches of a glob are below."""
+    parts = target.path.split("/")[:-1]
+    globs = (number for number, part in enumerate(parts) if _GLOB.search(part))
+    return "/".join(parts[: next(globs, len(parts))])
 
 
 def _fill(line: str, values: dict[str, str]) -> str:
@@ -370,6 +396,6 @@ def _files_in(snapshot: Snapshot, folder: str) -> str:
 
 
 def _names_in(snapshot: Snapshot, folder: str) -> Iterator[str]:
-    for path in snapshot.paths():
+    for path in snapshot.paths(folder):
         if dirname(path) == folder:
             yield basename(path) + ("/" if snapshot.kind(path) == "folder" else "")

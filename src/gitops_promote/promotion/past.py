@@ -170,6 +170,7 @@ class Timeline:
             return self.repository.read(commit, paths)
         if self._now is None:
             snapshot = self.repository.snapshot(commit)
+            snapshot.expect(paths)
             files = (path for path in paths if snapshot.kind(path) == "file")
             self._now = {path: snapshot.read(path) for path in files}
         return self._now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -65,10 +66,10 @@ class Settling:
             RetryableError: The network or a server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        inputs = self.call.inputs
+        inputs, asked = self.call.inputs, self._asked()
+        self._expect(asked)
         main, base = self._heads()
         policy = self._policy(main, base)
-        asked = self._asked()
         ruling = rule(policy, asked, main.branch if main else base.branch)
         if ruling.branch != base.branch:
             base = self._base(ruling, main)
@@ -92,6 +93,15 @@ class Settling:
             plan=plan,
             stale=stale,
         )
+
+    def _expect(self, asked: Asked) -> None:
+        """Say what is looked at, as far as the call itself tells; a policy may tell more."""
+        paths = [POLICY_FILE, self.call.inputs.policy_file]
+        # What is wrong with the call is told when the policy is known.
+        with suppress(PromoteError):
+            targets = rule(None, asked, "").targets if asked.targets else ()
+            paths += [target.path for target in targets if not target.is_pattern]
+        self.repository.expect(tuple(dict.fromkeys(paths)))
 
     def _heads(self) -> tuple[Head | None, Head]:
         """The default branch, whose policy goes before any other, and the one that is asked for."""

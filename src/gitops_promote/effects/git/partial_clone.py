@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from gitops_promote.core.errors import MovedHeadError
 from gitops_promote.effects.git.errors import GitError
@@ -43,6 +43,17 @@ _MOST_IDS = 700
 NOT_BY_ID = re.compile("not our ref|unadvertised object")
 _NO_SUCH_FILTER = re.compile("filter '.*' not supported|filter allows max depth|filter-spec")
 _NO_FILTERS = "filtering not recognized"
+
+
+class _Look(NamedTuple):
+    """What stands at a path, and whether it came with all that is below a folder above it.
+
+    `missing` is the id of a folder on the way that isn't here; then nothing is known yet.
+    """
+
+    entry: Entry | None = None
+    is_whole: bool = False
+    missing: str = ""
 
 
 @final
@@ -193,7 +204,7 @@ class PartialClone:
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        return self._walk(commit, path)[0]
+        return self._walk(commit, path).entry
 
     def below(self, commit: str, folder: str) -> Mapping[str, Entry]:
         """List all that is below a folder.
@@ -211,10 +222,10 @@ class PartialClone:
         """
         tree, is_whole = self._tree_of(commit), False
         if folder:
-            entry, is_whole = self._walk(commit, folder)
-            if entry is None or entry.kind != "folder":
+            look = self._walk(commit, folder)
+            if look.entry is None or look.entry.kind != "folder":
                 return {}
-            tree = entry.object
+            tree, is_whole = look.entry.object, look.is_whole
         key = f"{tree}:{folder}"
         if key not in self._listed:
             if self._levels < _ALL_LEVELS and not is_whole and tree not in self._whole:
@@ -240,13 +251,14 @@ class PartialClone:
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        entry, is_here = self._walk(commit, path)
+        look = self._walk(commit, path)
+        entry = look.entry
         if entry is None or entry.kind != "file":
             raise KeyError(path)
-        if not (is_here or entry.object in self._files):
+        if not self._is_here(look):
             self._singles += 1
             if self._singles > _MOST_SINGLES:
-                self._fetch_whole(self._tree_of(commit))
+                self._fetch_whole([self._tree_of(commit)])
             else:
                 self._fetch_objects([entry.object])
             self._files.add(entry.object)
@@ -268,11 +280,16 @@ class PartialClone:
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: It was refused.
         """
-        wanted = dict[str, None]()
-        for path in paths:
-            entry, is_here = self._walk(commit, path)
-            if entry and entry.kind == "file" and not (is_here or entry.object in self._files):
-                wanted[entry.object] = None
+        paths = list(paths)
+        # All folders of one level come together.
+        while missing := {at for path in paths if (at := self._look(commit, path).missing)}:
+            self._fetch_whole(sorted(missing))
+        found = [self._look(commit, path) for path in paths]
+        wanted = {
+            one.entry.object: None
+            for one in found
+            if one.entry and one.entry.kind == "file" and not self._is_here(one)
+        }
         if wanted:
             self._fetch_objects(list(wanted))
             self._files.update(wanted)
@@ -287,35 +304,48 @@ class PartialClone:
         # what differs from that.
         return ("-c", "fetch.negotiationAlgorithm=noop") if self.is_partial else ()
 
-    def _walk(self, commit: str, path: str) -> tuple[Entry | None, bool]:
-        """What stands at a path, and whether its content is known to be here."""
+    def _walk(self, commit: str, path: str) -> _Look:
+        """Look up a path, and fetch the folders on the way."""
+        while missing := (look := self._look(commit, path)).missing:
+            self._fetch_whole([missing])
+        return look
+
+    def _look(self, commit: str, path: str) -> _Look:
+        """Look up a path as far as its folders are here."""
         tree, parts = self._tree_of(commit), path.split("/")
         is_whole = not self.is_partial or tree in self._whole
         for level, part in enumerate(parts):
-            entry = self._in_tree(tree, is_here=is_whole or level < self._levels).get(part)
+            entries = self._in_tree(tree, is_here=is_whole or level < self._levels)
+            if entries is None:
+                return _Look(missing=tree)
+            entry = entries.get(part)
             is_whole = is_whole or tree in self._whole
             if entry is None or level == len(parts) - 1:
                 at_root = level == 0 and self.filter == TWO_LEVELS
-                return entry, is_whole or at_root
+                return _Look(entry, is_whole or at_root)
             if entry.kind != "folder":
                 break
             tree = entry.object
-        return None, False
+        return _Look()
+
+    def _is_here(self, look: _Look) -> bool:
+        """Whether a file's content is known to be here."""
+        return look.is_whole or bool(look.entry and look.entry.object in self._files)
 
     def _tree_of(self, commit: str) -> str:
         # The tree itself may not be here, so git is not asked for it.
         head = self._objects.read(commit).partition(b"\n")[0]
         return head.removeprefix(b"tree ").decode()
 
-    def _in_tree(self, tree: str, *, is_here: bool) -> Mapping[str, Entry]:
+    def _in_tree(self, tree: str, *, is_here: bool) -> Mapping[str, Entry] | None:
+        """What is directly in a folder; None where that is not here."""
         if tree not in self._entries:
-            if not is_here:
-                self._fetch_whole(tree)
+            if not (is_here or tree in self._whole):
+                return None
             try:
                 content = self._objects.read(tree)
             except KeyError:
-                self._fetch_whole(tree)
-                content = self._objects.read(tree)
+                return None
             self._entries[tree] = parse_tree(content, len(tree) // 2)
         return self._entries[tree]
 
@@ -330,10 +360,10 @@ class PartialClone:
                 folders[path], ids[path] = {}, entry.object
         self._entries.update((ids[path], entries) for path, entries in folders.items())
 
-    def _fetch_whole(self, tree: str) -> None:
-        """Fetch a folder and what is below it: a promotion reads more of it than one file."""
-        self._fetch_objects([tree], _SUBTREE)
-        self._whole.add(tree)
+    def _fetch_whole(self, trees: Sequence[str]) -> None:
+        """Fetch folders and what is below them: a promotion reads more of one than one file."""
+        self._fetch_objects(trees, _SUBTREE)
+        self._whole.update(trees)
 
     def _fetch_objects(self, ids: Sequence[str], only: str = "") -> None:
         if not self.is_partial:
