@@ -173,6 +173,13 @@ INPUTS = (
         choices=("true", "false"),
     ),
     Input(
+        "timings",
+        "how",
+        "Show what each phase took: milliseconds, requests and bytes.",
+        default="false",
+        choices=("true", "false"),
+    ),
+    Input(
         "branch",
         "review",
         "The pull request's branch; `{app}`, `{environment}` and `{images}` are filled in. Each "

@@ -96,6 +96,7 @@ class Inputs:
     author: Identity | None
     committer: Identity | None
     signoff: bool
+    timings: bool
     pull_request: PullRequestInputs
     allow_mutable_tag: bool
     allow_downgrade: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,13 +20,13 @@ from gitops_promote.effects.github.place import Place, find_api
 from gitops_promote.effects.retry import retry
 from gitops_promote.inputs import PREFIX, Identity, Inputs
 from gitops_promote.promotion.call import Call
-from gitops_promote.promotion.settle import Settling
 
 if TYPE_CHECKING:
     from gitops_promote.core.review.history import History
     from gitops_promote.core.review.proposal import Proposal
     from gitops_promote.effects.github.client import GitHub
     from gitops_promote.effects.github.pull_requests import PullRequests
+    from gitops_promote.effects.timings import Timings
     from gitops_promote.promotion.review import Reviewing
     from gitops_promote.promotion.settled import Settled
 
@@ -77,8 +77,17 @@ class _Promotion:
         self.place = find_api(url, call.environ)
         self.ancestry = SourceAncestry(call.environ, self._open_api)
         self.histories: dict[tuple[Source, str, str], History | None] = {}
+        self.timings = _timings() if call.inputs.timings else None
 
     def run(self) -> Outcome:
+        """Deliver, and say what that took where somebody asks."""
+        try:
+            return self._run()
+        finally:
+            if self.timings:
+                self.call.console.say(self.timings.table())
+
+    def _run(self) -> Outcome:
         """Deliver; through the API where that is asked for and will do."""
         if place := self._place_for_api():
             try:
@@ -124,8 +133,15 @@ class _Promotion:
         _check_known(call)
         with ExitStack() as stack:
             repository = stack.enter_context(
-                GitRepository(self.url, self.credentials, call.environ, tell=self._tell_dimly)
+                GitRepository(
+                    self.url,
+                    self.credentials,
+                    call.environ,
+                    tell=self._tell_dimly,
+                    meter=self.timings.moved if self.timings else None,
+                )
             )
+            repository.begin()
 
             def pull_requests() -> PullRequests | None:
                 if place is None:
@@ -153,6 +169,10 @@ class _Promotion:
         find_branch: Callable[[str, Head], Proposal] | None = None,
     ) -> Outcome:
         """Settle and deliver, again where others were faster."""
+        if self.timings:
+            repository = _timed(repository, self.timings)
+        from gitops_promote.promotion.settle import Settling  # noqa: PLC0415  (while git fetches)
+
         settling = Settling(self.call, repository, self.ancestry)
         reviewing: Reviewing | None = None
 
@@ -187,7 +207,8 @@ class _Promotion:
         return Reviewing(repository, find, pull_requests, self._history, self.ancestry)
 
     def _reviewed(self, settled: Settled, reviewing: Reviewing) -> Outcome:
-        reviewed = reviewing.attempt(settled)
+        with self.timings.phase("review") if self.timings else nullcontext():
+            reviewed = reviewing.attempt(settled)
         settled = replace(settled, plan=reviewed.plan)
         return self._outcome(settled, reviewed.commit, reviewed.review)
 
@@ -240,6 +261,18 @@ class _Promotion:
             override=settled.request.override,
             undone={one.image: one.build.version for one in reversed(settled.request.undone)},
         )
+
+
+def _timings() -> Timings:
+    from gitops_promote.effects.timings import Timings  # noqa: PLC0415  (rarely asked for)
+
+    return Timings()
+
+
+def _timed(repository: ConfigRepository, timings: Timings) -> ConfigRepository:
+    from gitops_promote.effects.timings import TimedRepository  # noqa: PLC0415  (rarely asked for)
+
+    return TimedRepository(repository, timings)
 
 
 def _is_at(place: Place, server: str, environ: Mapping[str, str]) -> bool:

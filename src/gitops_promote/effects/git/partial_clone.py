@@ -43,6 +43,8 @@ _MOST_IDS = 700
 NOT_BY_ID = re.compile("not our ref|unadvertised object")
 _NO_SUCH_FILTER = re.compile("filter '.*' not supported|filter allows max depth|filter-spec")
 _NO_FILTERS = "filtering not recognized"
+#: What makes git rely on the server for what is missing (git-config(1), `remote.<name>.promisor`).
+_PROMISES = re.compile(r"^\s*(?:promisor|partialclonefilter)\s*=.*\n", re.MULTILINE | re.IGNORECASE)
 
 
 class _Look(NamedTuple):
@@ -64,29 +66,25 @@ class PartialClone:
         private: The folder.
         name: The repository's name in it.
         filters: What to leave out, each for servers that refuse those before.
+
+    Attributes:
+        name: The name.
+        is_made: Whether there is such a repository yet.
     """
 
     def __init__(self, private: PrivateFolder, name: str, filters: Sequence[str]) -> None:
         self.name = name
+        self.is_made = False
         self._private = private
         self._filters = [*filters, ""]
-        # The programs that read objects must not fetch any: that would be one at a time, and a
-        # failure would look as if there were none.
-        own = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
-        environment = {**private.environment, **own}
         command = (private.git, f"--git-dir={name}", "cat-file", "--batch")
-        self._objects = Objects(command, private.path, environment)
+        self._objects = Objects(command, private.path, private.environment)
         self._entries: dict[str, dict[str, Entry]] = {}
         self._listed: dict[str, Mapping[str, Entry]] = {}
         self._whole: set[str] = set()
         self._files: set[str] = set()
         self._singles = 0
         self._cloned = "", 1
-
-    @property
-    def is_made(self) -> bool:
-        """Whether there is such a repository yet."""
-        return (self._private.path / self.name / "HEAD").exists()
 
     @property
     def filter(self) -> str:
@@ -102,12 +100,13 @@ class PartialClone:
         """End the program that reads objects."""
         self._objects.close()
 
-    def run(self, *command: str, data: bytes = b"") -> str:
+    def run(self, *command: str, data: bytes = b"", settings: Sequence[str] = ()) -> str:
         """Run git in it, as `PrivateFolder.run` says.
 
         Args:
             *command: As there.
             data: As there.
+            settings: As there.
 
         Returns:
             As there.
@@ -116,7 +115,7 @@ class PartialClone:
             GitError: As there.
             RetryableError: As there.
         """
-        return self._private.run(*command, repository=self.name, data=data)
+        return self._private.run(*command, repository=self.name, data=data, settings=settings)
 
     def clone(self, branch: str, depth: int) -> None:
         """Make it of the newest commits of a branch.
@@ -142,11 +141,15 @@ class PartialClone:
                 if not (only and _NO_SUCH_FILTER.search(failure.messages)):
                     raise
                 self._filters.pop(0)
-                shutil.rmtree(self._private.path / self.name, ignore_errors=True)
             else:
+                self.is_made = True
+                self._break_promises()
                 if _NO_FILTERS in told[1]:
                     self._filters = [""]
                 return
+            finally:
+                if not self.is_made:  # git leaves a part where it is killed
+                    shutil.rmtree(self._private.path / self.name, ignore_errors=True)
 
     def fetch(self, what: str, ref: str, depth: int) -> None:
         """Fetch a commit and those before it.
@@ -166,7 +169,8 @@ class PartialClone:
         options, url = ["--quiet", "--no-tags", f"--depth={depth}"], self._private.remote.url
         if self.is_partial:
             options.append(f"--filter={self.filter}")
-        self.run(*self._asking, "fetch", *options, "--", url, f"+{what}:{ref}")
+        self.run("fetch", *options, "--", url, f"+{what}:{ref}", settings=self._asking)
+        self._break_promises()
 
     def resolve(self, ref: str) -> str:
         """Find what a ref points to.
@@ -229,7 +233,7 @@ class PartialClone:
         key = f"{tree}:{folder}"
         if key not in self._listed:
             if self._levels < _ALL_LEVELS and not is_whole and tree not in self._whole:
-                self._fetch_objects([tree], NO_FILES)
+                self._fetch_objects(self._missing_below(tree))
             listing = self._ask("ls-tree", "-r", "-t", "-z", tree)
             prefix = f"{folder}/" if folder else ""
             self._listed[key] = {f"{prefix}{path}": one for path, one in parse_entries(listing)}
@@ -258,7 +262,7 @@ class PartialClone:
         if not self._is_here(look):
             self._singles += 1
             if self._singles > _MOST_SINGLES:
-                self._fetch_whole([self._tree_of(commit)])
+                self._begin_anew(entry.object)
             else:
                 self._fetch_objects([entry.object])
             self._files.add(entry.object)
@@ -302,7 +306,7 @@ class PartialClone:
     def _asking(self) -> tuple[str, ...]:
         # A server that is told of a commit here takes all below it to be here, too, and sends only
         # what differs from that.
-        return ("-c", "fetch.negotiationAlgorithm=noop") if self.is_partial else ()
+        return ("fetch.negotiationAlgorithm=noop",) if self.is_partial else ()
 
     def _walk(self, commit: str, path: str) -> _Look:
         """Look up a path, and fetch the folders on the way."""
@@ -321,12 +325,15 @@ class PartialClone:
             entry = entries.get(part)
             is_whole = is_whole or tree in self._whole
             if entry is None or level == len(parts) - 1:
-                at_root = level == 0 and self.filter == TWO_LEVELS
-                return _Look(entry, is_whole or at_root)
+                return _Look(entry, is_whole or self._came_along(level, entry))
             if entry.kind != "folder":
                 break
             tree = entry.object
         return _Look()
+
+    def _came_along(self, level: int, entry: Entry | None) -> bool:
+        """Whether it is a file of the root, which comes with the folders next to it."""
+        return level == 0 and self.filter == TWO_LEVELS and bool(entry and entry.kind == "file")
 
     def _is_here(self, look: _Look) -> bool:
         """Whether a file's content is known to be here."""
@@ -349,6 +356,17 @@ class PartialClone:
             self._entries[tree] = parse_tree(content, len(tree) // 2)
         return self._entries[tree]
 
+    def _missing_below(self, tree: str) -> list[str]:
+        """The folders below one that are not here, each without those below itself.
+
+        The one itself would not be fetched again, whatever of it is missing.
+        """
+        if not self._objects.find(tree):
+            return [tree]
+        entries = self._in_tree(tree, is_here=True) or {}
+        below = (one.object for one in entries.values() if one.kind == "folder")
+        return [missing for one in dict.fromkeys(below) for missing in self._missing_below(one)]
+
     def _learn(self, tree: str, listing: str) -> None:
         """Keep the entries of all folders of a listing, which need not be read then."""
         folders: dict[str, dict[str, Entry]] = {"": {}}
@@ -365,19 +383,31 @@ class PartialClone:
         self._fetch_objects(trees, _SUBTREE)
         self._whole.update(trees)
 
-    def _fetch_objects(self, ids: Sequence[str], only: str = "") -> None:
+    def _fetch_objects(self, ids: Sequence[str], only: str = NO_FILES) -> None:
         if not self.is_partial:
             return None
-        options = ["--quiet", "--no-tags", *([f"--filter={only}"] if only else [])]
+        options = ["--quiet", "--no-tags", f"--filter={only}"]
         for start in range(0, len(ids), _MOST_IDS):
             some = ids[start : start + _MOST_IDS]
             try:
-                self.run(*self._asking, "fetch", *options, "--", self._private.remote.url, *some)
+                url = self._private.remote.url
+                self.run("fetch", *options, "--", url, *some, settings=self._asking)
+                self._break_promises()
             except GitError as failure:
                 if NOT_BY_ID.search(failure.own):
                     return self._begin_anew(ids[0])
                 raise self._private.explain(failure, "") from None
         return None
+
+    def _break_promises(self) -> None:
+        """Keep git from fetching what is missing by itself.
+
+        That would be one object at a time, by programs that can't tell why it failed; and a push
+        that comes too late would fetch all folders of the commit that came before it.
+        """
+        file = self._private.path / self.name / "config"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(_PROMISES.sub("", text), encoding="utf-8")
 
     def _ask(self, *command: str) -> str:
         try:
@@ -386,9 +416,9 @@ class PartialClone:
             raise self._private.explain(failure, "") from None
 
     def _begin_anew(self, wanted: str) -> None:
-        """Take everything: the server, of an older protocol, gives no folder by its id."""
+        """Take everything, as from a server whose old protocol gives no folder by its id."""
         self._objects.close()
-        self._filters = [""]
+        self._filters, self.is_made = [""], False
         shutil.rmtree(self._private.path / self.name, ignore_errors=True)
         try:
             self.clone(*self._cloned)

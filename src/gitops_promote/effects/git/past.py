@@ -65,8 +65,8 @@ class History:
             branch: The branch; empty for the default one.
         """
         self.wait()
-        self._thread = Thread(target=self._fetch_quietly, args=(branch,), daemon=True)
-        self._thread.start()
+        # What fails here is done again, and told of, when somebody needs it.
+        self._thread = in_background(lambda: self._fetch(branch))
 
     def wait(self) -> None:
         """Wait until what was begun is done."""
@@ -119,13 +119,11 @@ class History:
         if self.depth < DEPTHS[0] or not self.clone.has(head.commit):
             self._deepen(head, head.commit)
 
-    def _fetch_quietly(self, branch: str) -> None:
-        # What fails here is done again, and told of, when somebody needs it.
-        with suppress(GitError, RetryableError, OSError):
-            if not self.clone.is_made:
-                self.clone.clone(branch, self.depth)
-            elif branch:
-                self.clone.fetch(f"refs/heads/{branch}", _REF, self.depth)
+    def _fetch(self, branch: str) -> None:
+        if not self.clone.is_made:
+            self.clone.clone(branch, self.depth)
+        elif branch:
+            self.clone.fetch(f"refs/heads/{branch}", _REF, self.depth)
 
     def _steps(self, head: Head, path: str) -> Iterator[Step]:
         start = head.commit
@@ -239,6 +237,25 @@ class History:
     @property
     def _url(self) -> str:
         return self._private.remote.url
+
+
+def in_background(action: Callable[[], None]) -> Thread:
+    """Run git while other things are done; that it fails is left for somebody else to find.
+
+    Args:
+        action: What to do.
+
+    Returns:
+        The running thread.
+    """
+
+    def quietly() -> None:
+        with suppress(GitError, RetryableError, OSError):
+            action()
+
+    thread = Thread(target=quietly, daemon=True)
+    thread.start()
+    return thread
 
 
 def _seconds(text: str) -> int:

@@ -22,10 +22,15 @@ from gitops_promote.effects.git.remote import (
 from gitops_promote.effects.programs import find_git
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gitops_promote.effects.git.traffic import Traffic
 
 #: The oldest git whose options are used here and by those who build on this.
 OLDEST_GIT = (2, 25)
+
+#: What asks the server.
+_MOVING = frozenset({"clone", "fetch", "ls-remote", "push"})
 
 
 class PrivateFolder:
@@ -44,6 +49,7 @@ class PrivateFolder:
         path: The folder.
         git: The program.
         environment: What it runs in.
+        meter: Is told what each command moved: its words, the repository, and how much.
 
     Raises:
         UsageError: The URL has a form or transport that is not supported.
@@ -51,6 +57,7 @@ class PrivateFolder:
     """
 
     path: Path
+    meter: Callable[[Sequence[str], str, Traffic], None] | None = None
 
     def __init__(
         self,
@@ -98,13 +105,16 @@ class PrivateFolder:
             if repository in ("", where):
                 _end(process)
 
-    def run(self, *command: str, repository: str = "", data: bytes = b"") -> str:
+    def run(
+        self, *command: str, repository: str = "", data: bytes = b"", settings: Sequence[str] = ()
+    ) -> str:
         """Run git.
 
         Args:
             *command: The subcommand and its arguments.
             repository: Which repository in the folder it is about; empty for none.
             data: Its standard input.
+            settings: Configuration for this command alone, as `NAME=VALUE`.
 
         Returns:
             What it prints.
@@ -113,10 +123,10 @@ class PrivateFolder:
             GitError: It failed.
             RetryableError: It took too long.
         """
-        return self.run_telling(*command, repository=repository, data=data)[0]
+        return self.run_telling(*command, repository=repository, data=data, settings=settings)[0]
 
     def run_telling(
-        self, *command: str, repository: str = "", data: bytes = b""
+        self, *command: str, repository: str = "", data: bytes = b"", settings: Sequence[str] = ()
     ) -> tuple[str, str]:
         """Run git, for what it says beside its result.
 
@@ -124,6 +134,7 @@ class PrivateFolder:
             *command: As for `run`.
             repository: As for `run`.
             data: As for `run`.
+            settings: As for `run`.
 
         Returns:
             What it prints, and its messages.
@@ -132,12 +143,31 @@ class PrivateFolder:
             GitError: As for `run`.
             RetryableError: As for `run`.
         """
+        if not (self.meter and command[0] in _MOVING):
+            return self._run(command, repository, data, settings, self.environment)
+        from gitops_promote.effects.git.traffic import Trace  # noqa: PLC0415  (rarely asked for)
+
+        trace = Trace(self.path)
+        try:
+            environment = {**self.environment, **trace.environment}
+            return self._run(command, repository, data, settings, environment)
+        finally:
+            self.meter(command, repository, trace.read())
+
+    def _run(
+        self,
+        command: Sequence[str],
+        repository: str,
+        data: bytes,
+        settings: Sequence[str],
+        environment: Mapping[str, str],
+    ) -> tuple[str, str]:
         where = (f"--git-dir={repository}",) if repository else ()
-        name = next(word for word in command if not word.startswith("-"))
+        options = (word for setting in settings for word in ("-c", setting))
         with subprocess.Popen(
-            (self.git, *where, *command),
+            (self.git, *where, *options, *command),
             cwd=self.path,
-            env=self.environment,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -149,7 +179,7 @@ class PrivateFolder:
             except subprocess.TimeoutExpired:
                 _end(process)
                 raise RetryableError(
-                    f"git {name} of {self.remote.url} took over {self._timeout:g} seconds.",
+                    f"git {command[0]} of {self.remote.url} took over {self._timeout:g} seconds.",
                     "Run the job again; if it lasts, look at the network and the server.",
                 ) from None
             except BaseException:
@@ -160,7 +190,7 @@ class PrivateFolder:
         redact = self._credentials.redact
         text, said = output.decode("utf-8", "surrogateescape"), messages.decode("utf-8", "replace")
         if process.returncode:
-            raise GitError(name, redact(text), redact(said), process.returncode)
+            raise GitError(command[0], redact(text), redact(said), process.returncode)
         return text, redact(said)
 
     def explain(self, failure: GitError, branch: str) -> PromoteError:

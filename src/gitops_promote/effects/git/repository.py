@@ -23,16 +23,19 @@ from gitops_promote.effects.git.partial_clone import (
     TWO_LEVELS,
     PartialClone,
 )
-from gitops_promote.effects.git.past import DEPTHS, MESSAGES, History
+from gitops_promote.effects.git.past import DEPTHS, MESSAGES, History, in_background
 from gitops_promote.effects.git.private_folder import PrivateFolder
 from gitops_promote.effects.git.remote import Credentials, resolve_url
 from gitops_promote.effects.tree import Tree, check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from threading import Thread
 
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import Past
+    from gitops_promote.effects.git.traffic import Traffic
+    from gitops_promote.effects.timings import Meter
     from gitops_promote.effects.tree import Entry
     from gitops_promote.inputs import Identity
 
@@ -52,6 +55,7 @@ class GitRepository:
         environ: The caller's environment; None: that of this process.
         timeout: Seconds that one git command may take.
         tell: Is told of what takes long.
+        meter: Is told what is moved over the network.
 
     Raises:
         UsageError: The URL has a form or transport that is not supported.
@@ -66,8 +70,11 @@ class GitRepository:
         *,
         timeout: float = 120,
         tell: Callable[[str], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._private = PrivateFolder(url, credentials, environ, timeout)
+        if meter:
+            self._private.meter = lambda *moved: self._count(meter, *moved)
         self._remote = self._private.remote
         self._tell = tell
 
@@ -80,13 +87,29 @@ class GitRepository:
         self._said = self._history("messages.git", NO_TREES, MESSAGES)
         self._done = self._history("history.git", NO_FILES, DEPTHS[0])
         self._default_branch = ""
+        self._first: Thread | None = None
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._private.stop()
+        self._take_first()
         self._said.stop()
         for clone in (self._clone, self._said.clone, self._done.clone):
             clone.close()
         self._private.close()
+
+    def begin(self) -> None:
+        """Fetch the default branch, which is the first to be asked for, while other things load."""
+        # What fails here is done again, and told of, by `fetch`.
+        self._first = in_background(lambda: self._fetch(""))
+
+    def _take_first(self) -> bool:
+        """Whether the default branch is here as `begin` has just fetched it."""
+        if self._first is None:
+            return False
+        self._first.join()
+        self._first = None
+        return self._clone.is_made
 
     def expect(self, paths: Collection[str]) -> None:
         """As `ConfigRepository.expect` says; git asks for folders, whatever files they have."""
@@ -94,18 +117,13 @@ class GitRepository:
     def fetch(self, branch: str) -> Head:
         """As `ConfigRepository.fetch` says."""
         branch = branch or self._default_branch
-        if self._clone.is_partial:
-            self._said.begin(branch)
-        try:
-            if self._clone.is_made:
-                name = f"refs/heads/{branch}"
-                self._clone.fetch(name, name, self._own.depth)
-            else:
-                self._clone.clone(branch, self._own.depth)
-        except GitError as failure:
-            if "find remote ref" in failure.own or "Remote branch" in failure.own:
-                raise self._no_branch(branch) from None
-            raise self._private.explain(failure, branch) from None
+        if not self._take_first() or branch:
+            try:
+                self._fetch(branch)
+            except GitError as failure:
+                if "find remote ref" in failure.own or "Remote branch" in failure.own:
+                    raise self._no_branch(branch) from None
+                raise self._private.explain(failure, branch) from None
         if not self._clone.is_partial:
             self._said.stop()  # it would be all files once more
         if not branch:
@@ -114,6 +132,15 @@ class GitRepository:
         if not commit:
             raise self._no_branch(branch)
         return Head(branch, commit)
+
+    def _fetch(self, branch: str) -> None:
+        if self._clone.is_partial:
+            self._said.begin(branch)
+        if self._clone.is_made:
+            name = f"refs/heads/{branch}"
+            self._clone.fetch(name, name, self._own.depth)
+        else:
+            self._clone.clone(branch, self._own.depth)
 
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says."""
@@ -244,7 +271,11 @@ class GitRepository:
             self._have(commit, branch.branch)
         how = ("-r", "-z", "--no-renames", "--name-only")
         try:
-            listing = self._clone.run("diff-tree", *how, since, branch.commit, "--")
+            # The folders that differ are fetched by git itself.
+            promises = ("remote.origin.promisor=true", "remote.origin.partialclonefilter=blob:none")
+            settings = promises if self._clone.is_partial else ()
+            pair = (since, branch.commit)
+            listing = self._clone.run("diff-tree", *how, *pair, "--", settings=settings)
         except GitError as failure:
             raise self._private.explain(failure, branch.branch) from None
         return frozenset(listing.split("\0")[:-1])
@@ -302,6 +333,17 @@ class GitRepository:
             if not arrived:
                 raise error from None
 
+    def _count(
+        self, meter: Meter, command: Sequence[str], repository: str, moved: Traffic
+    ) -> None:
+        """Tell what was moved; what is fetched in the background, by what it is for."""
+        from gitops_promote.effects.timings import FETCH, HISTORY  # noqa: PLC0415  (rarely asked for)
+
+        is_clone = command[0] == "clone"
+        where = command[-1] if is_clone else repository
+        is_past = where in (self._said.clone.name, self._done.clone.name)
+        meter(*moved, HISTORY if is_past else FETCH if is_clone else "")
+
     def _make(self, name: str, *filters: str) -> PartialClone:
         return PartialClone(self._private, name, filters)
 
@@ -309,7 +351,8 @@ class GitRepository:
         return History(self._private, self._make(name, only), self._tell, depth)
 
     def _history_for_messages(self) -> History:
-        return self._said if self._clone.is_partial else self._own
+        is_apart = self._clone.is_partial or self._said.clone.is_made
+        return self._said if is_apart else self._own
 
     def _have(self, commit: str, branch: str = "") -> None:
         """Have a commit that the config repository has, or had a moment ago."""
