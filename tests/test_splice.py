@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError as RuamelError
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.intent import Intent
 from gitops_promote.core.yaml.quoting import is_string, needs_quotes, quoted
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import Alias, Mapping, Node, Scalar, Sequence, resolve
@@ -99,6 +100,14 @@ def assert_refusal(error: PromoteError) -> None:
     assert error.fix.endswith(".")
 
 
+DOCUMENTS_OF_NOTHING = st.lists(
+    st.sampled_from(["---", "--- # c", "---\t", "...", "", " ", "# c", "  # c", "--- &x"]),
+    max_size=5,
+).flatmap(
+    lambda lines: st.sampled_from(["\n", "\r\n", "\r"]).flatmap(
+        lambda end: st.sampled_from([end.join(lines), end.join([*lines, ""])])
+    )
+)
 ENCODINGS = st.sampled_from(
     [
         (b"", "utf-8"),
@@ -111,7 +120,7 @@ ENCODINGS = st.sampled_from(
 
 
 @properties
-@given(yaml_texts(), VALUES, ENCODINGS, st.data())
+@given(yaml_texts() | DOCUMENTS_OF_NOTHING, VALUES, ENCODINGS, st.data())
 def test_set_changes_one_scalar(
     text: str, value: str, encoding: tuple[bytes, str], data: st.DataObject
 ) -> None:
@@ -166,10 +175,6 @@ def known_reason(document: Document, scalar: Scalar, error: PromoteError) -> str
     mappings = [node for node in nodes_of(document.roots) if isinstance(node, Mapping)]
     if any(name is scalar for node in mappings for name, _ in node.pairs):
         return "a key"
-    line = document.text[: scalar.start].rpartition("\n")[2]
-    is_document = any(root is scalar for root in document.roots)
-    if is_document and scalar.start == scalar.end and line.startswith("#"):
-        return "a document of nothing, whose place is a comment's end"
     return ""
 
 
@@ -206,6 +211,25 @@ def test_two_sets_change_two_scalars(text: str, one: str, other: str, data: st.D
     for index, value in ((first, one), (second, other)):
         events[scalar_events(events)[index]] = ("scalar", scalars[index].anchor, STRING, value)
     assert read_by_pyyaml(edited.text) == events
+
+
+@properties
+@given(yaml_texts(), st.data())
+def test_the_check_sees_every_difference(text: str, data: st.DataObject) -> None:
+    position = data.draw(st.integers(0, len(text)))
+    removed = data.draw(st.integers(0, 2))
+    added = data.draw(st.sampled_from(["", "a", "1", "'", '"', "-", ": ", "\n", "&x ", "*x", "#"]))
+    other = text[:position] + added + text[position + removed :]
+    document, events = parsed(text)
+    changed, other_events = parsed(other)
+
+    is_met = Intent().is_met(document.roots, changed.roots)
+
+    # A document's mark may go and come; all else that a reader gets is the same.
+    said = [found for found in events if found[0] != "document"]
+    assert not is_met or said == [found for found in other_events if found[0] != "document"]
+    assert Intent().is_met(document.roots, document.roots)
+    event(f"same: {is_met}")
 
 
 # Pairs and items.
@@ -509,6 +533,39 @@ def test_set(before: str, after: str) -> None:
 )
 def test_set_of_an_absent_item(before: str, after: str) -> None:
     assert edited_text(before, "v2", 0) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("---\n\n...\n", "---\n\nv2\n...\n"),
+        ("---\n...\n", "---\nv2\n...\n"),
+        ("---\n...", "---\nv2\n..."),
+        ("---\r\n...\r\n", "---\r\nv2\r\n...\r\n"),
+        ("---\r...\r", "---\rv2\r...\r"),
+        ("--- \n...\n", "--- \nv2\n...\n"),
+        ("--- # c\n...\n", "--- # c\nv2\n...\n"),
+        ("--- # c", "--- # c\nv2"),
+        ("---\n  # c", "---\n  # c\nv2"),
+        ("---\n# c\n---\nb: 1\n", "---\n# c\nv2\n---\nb: 1\n"),
+        ("%YAML 1.1\n---\n...\n---\nb: 1\n", "%YAML 1.1\n---\nv2\n...\n---\nb: 1\n"),
+        ("---", "--- v2"),
+        ("--- ", "--- v2"),
+        ("---\n", "---\nv2\n"),
+        ("---\r\n\r\n", "---\r\n\r\nv2\r\n"),
+        ("--- &x # c\n...\n", "--- &x v2 # c\n...\n"),
+    ],
+)
+def test_set_of_a_document_of_nothing(before: str, after: str) -> None:
+    assert edited_text(before, "v2") == after
+
+
+def test_set_of_a_second_document_of_nothing() -> None:
+    document = Document.parse(b"a: 1\n---\n...\n", "dir/values.yaml")
+    assert document.roots[1]
+    editor = Editor(document)
+    editor.set(document.roots[1], "v2")
+    assert editor.apply().text == "a: 1\n---\nv2\n...\n"
 
 
 def test_set_follows_an_alias() -> None:

@@ -9,18 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from gitops_promote.cli import environment, parse_arguments
-from gitops_promote.core import report as promotion_report
+from gitops_promote.cli import Arguments, environment, parse_arguments
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.effects.console import Console
-from gitops_promote.effects.text import promotion_text, tags_text
 from gitops_promote.effects.workflow import write_outputs, write_summary
 from gitops_promote.inputs import PREFIX, load, load_tags
-
-if TYPE_CHECKING:
-    from argparse import Namespace
 
 _INTERRUPTED = 130
 _FAILED = {
@@ -95,9 +89,11 @@ def run() -> None:
 
 
 def _fail(error: PromoteError, title: str, console: Console, environ: Mapping[str, str]) -> int:
+    from gitops_promote.core.report import error_markdown  # noqa: PLC0415  (start-up time)
+
     with suppress(OSError):
         console.fail(error)
-        write_summary(promotion_report.error_markdown(error, title), environ)
+        write_summary(error_markdown(error, title), environ)
     return error.exit_status
 
 
@@ -118,24 +114,28 @@ def _show(report: _Report, style: str, console: Console, environ: Mapping[str, s
         console.note(report.notice)
 
 
-def _promote(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _Report:
+def _promote(parsed: Arguments, environ: Mapping[str, str], console: Console) -> _Report:
     from gitops_promote.promotion.promote import promote  # noqa: PLC0415  (each command pays for itself)
 
     outcome = promote(load(environment(parsed, environ)), environ, console)
+    from gitops_promote.core import report  # noqa: PLC0415  (git is faster to start without)
+    from gitops_promote.effects.text import promotion_text  # noqa: PLC0415
+
     return _Report(
-        outputs=promotion_report.output_texts(outcome),
-        json=promotion_report.to_json(outcome),
-        markdown=promotion_report.to_markdown(outcome),
+        outputs=report.output_texts(outcome),
+        json=report.to_json(outcome),
+        markdown=report.to_markdown(outcome),
         text=promotion_text(outcome, console),
         warnings=outcome.warnings,
         done="It is done" if outcome.commit else "Nothing was written",
         is_summary=True,
-        notice=promotion_report.notice(outcome),
+        notice=report.notice(outcome),
     )
 
 
-def _tags(parsed: Namespace, environ: Mapping[str, str], console: Console) -> _Report:
+def _tags(parsed: Arguments, environ: Mapping[str, str], console: Console) -> _Report:
     from gitops_promote.core.tags import report  # noqa: PLC0415  (each command pays for itself)
+    from gitops_promote.effects.text import tags_text  # noqa: PLC0415
     from gitops_promote.tags import tags  # noqa: PLC0415
 
     computed = tags(load_tags(environment(parsed, environ)), environ)

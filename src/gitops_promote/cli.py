@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gitops_promote import __version__
 from gitops_promote.inputs import PREFIX, PROMOTE_INPUTS, ROLLBACK_INPUTS, TAGS_INPUTS, Input
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, HelpFormatter, _ArgumentGroup, _SubParsersAction
 
 FORMATS = ("text", "json", "markdown")
 
@@ -37,31 +41,40 @@ _GROUPS = {
 }
 
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """A command line. `flags` has the inputs that are given in it, by their variables."""
+
+    command: str
+    format: str = FORMATS[0]
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_arguments(arguments: Sequence[str]) -> Arguments:
     """Read the command line.
 
     Args:
         arguments: The arguments, without the program's name.
 
     Returns:
-        `command`, `format`, and each input's flag by its name; None where it wasn't given.
+        What they say.
 
     Raises:
         SystemExit: The arguments are wrong (status 2), or only ask for help (status 0).
     """
-    parser = argparse.ArgumentParser(
-        prog="gitops-promote",
-        description="Promote a container image to an environment the GitOps way.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, inputs in COMMANDS.items():
-        _add_command(commands, name, inputs)
-    return parser.parse_args(arguments)
+    if len(arguments) == 1 and arguments[0] in COMMANDS:
+        # As the actions call it; argparse takes its time to load.
+        return Arguments(arguments[0])
+    parsed = _parser(arguments).parse_args(arguments)
+    flags = {}
+    for item in COMMANDS[parsed.command]:
+        value = getattr(parsed, _attribute(item), None)
+        if value is not None:
+            flags[item.variable] = "\n".join(value) if isinstance(value, list) else value
+    return Arguments(parsed.command, parsed.format, flags)
 
 
-def environment(arguments: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, str]:
+def environment(arguments: Arguments, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with the flags in it, as `inputs.load` takes it.
 
     Args:
@@ -71,23 +84,36 @@ def environment(arguments: argparse.Namespace, environ: Mapping[str, str]) -> di
     Returns:
         A copy of `environ`; a flag goes before a variable.
     """
-    merged = dict(environ)
-    for item in COMMANDS[arguments.command]:
-        value = getattr(arguments, _attribute(item), None)
-        if value is not None:
-            merged[item.variable] = "\n".join(value) if isinstance(value, list) else value
+    merged = {**environ, **arguments.flags}
     if arguments.command == "rollback":
         merged[f"{PREFIX}ROLLBACK"] = "true"
     return merged
 
 
-class _Formatter(argparse.HelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30)
+def _parser(arguments: Sequence[str]) -> ArgumentParser:
+    from argparse import ArgumentParser  # noqa: PLC0415  (start-up time)
+
+    parser = ArgumentParser(
+        prog="gitops-promote",
+        description="Promote a container image to an environment the GitOps way.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, inputs in COMMANDS.items():
+        # The flags of a command that isn't called are never asked for, and take time to make.
+        _add_command(commands, name, inputs if name in arguments else ())
+    return parser
+
+
+def _formatter(prog: str) -> HelpFormatter:
+    from argparse import HelpFormatter  # noqa: PLC0415  (start-up time)
+
+    return HelpFormatter(prog, max_help_position=30)
 
 
 def _add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: _SubParsersAction[ArgumentParser],
     name: str,
     inputs: Sequence[Input],
 ) -> None:
@@ -101,7 +127,7 @@ def _add_command(
         help=_HELP[name],
         description=_DESCRIPTIONS[name],
         epilog=epilog,
-        formatter_class=_Formatter,
+        formatter_class=_formatter,
         # An abbreviation would become another flag's, or nobody's, with the next input.
         allow_abbrev=False,
     )
@@ -117,7 +143,7 @@ def _add_command(
     )
 
 
-def _add_flag(group: argparse._ArgumentGroup, item: Input) -> None:
+def _add_flag(group: _ArgumentGroup, item: Input) -> None:
     default = item.default or item.default_text
     text = item.help.replace("%", "%%").replace("`", "")
     if default:

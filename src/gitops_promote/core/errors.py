@@ -76,5 +76,9 @@ class MovedHeadError(RetryableError):
     """The branch moved between reading it and pushing to it: plan again on the new head."""
 
 
+class BusyError(RetryableError):
+    """The server works, but for others just now: a lock is held, or too many ask at once."""
+
+
 class ImageNotFoundError(PromoteError):
     """A target doesn't hold the image; another target of the same call may."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from gitops_promote.core.change import Change
 from gitops_promote.core.placeholders import fill, names, one_line, values
-from gitops_promote.core.request import Request, Undone
+
+if TYPE_CHECKING:
+    from gitops_promote.core.change import Change
+    from gitops_promote.core.request import Request, Undone
 
 # Lines that end a message for git-am(1), git-interpret-trailers(1) and git-commit(1), and those by
 # which `git merge --squash` begins another one.

@@ -6,13 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
-from gitops_promote.core.change import Change
 from gitops_promote.core.commits import build_of
 from gitops_promote.core.images import KEEP, Image, canonical_name, split_reference
 from gitops_promote.core.order import Ancestry, Build, compare, compare_runs
-from gitops_promote.core.request import Request, Undone
+from gitops_promote.core.request import Undone
 from gitops_promote.core.source import Source
+
+if TYPE_CHECKING:
+    from gitops_promote.core.change import Change
+    from gitops_promote.core.request import Request
 
 _PAGE = r"(https?://[^/\s]+)/(\S+)"
 _COMMIT = re.compile(rf"(?:{_PAGE}/commit/)?([0-9a-f]{{40,64}})")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gitops_promote.core.change import Change
-from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.images import Image
 from gitops_promote.core.markdown import code, escape, fenced, prose
 from gitops_promote.core.placeholders import common_version
-from gitops_promote.core.plan import Plan
+
+if TYPE_CHECKING:
+    from gitops_promote.core.change import Change
+    from gitops_promote.core.errors import PromoteError
+    from gitops_promote.core.images import Image
+    from gitops_promote.core.plan import Plan
 
 #: GitHub takes 1 MiB of summary and of an output. A diff of more bytes than this is cut, ...
 MOST_DIFF = 200 * 1024

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from gitops_promote.core.images import Image
-from gitops_promote.core.order import Build
 from gitops_promote.core.source import Source
-from gitops_promote.core.targets import Target
+
+if TYPE_CHECKING:
+    from gitops_promote.core.images import Image
+    from gitops_promote.core.order import Build
+    from gitops_promote.core.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from gitops_promote.core.source import Source
 from gitops_promote.effects.checkout import ask_checkout
@@ -68,8 +67,15 @@ def _actor(source: Source) -> Identity:
     if not name:
         return BOT
     prefix = f"{source.actor_id}+" if source.actor_id.isdigit() else ""
-    host = urlsplit(source.server_url).hostname or "github.com"
-    return Identity(name, f"{prefix}{name}@users.noreply.{host}")
+    return Identity(name, f"{prefix}{name}@users.noreply.{_host(source.server_url)}")
+
+
+def _host(server_url: str) -> str:
+    if server_url in ("", GITHUB):
+        return "github.com"
+    from urllib.parse import urlsplit  # noqa: PLC0415  (start-up time)
+
+    return urlsplit(server_url).hostname or "github.com"
 
 
 def _git_identity(who: str, environ: Mapping[str, str]) -> Identity | None:

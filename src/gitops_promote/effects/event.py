@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from gitops_promote.effects.moments import parse_timestamp
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # Control characters, and halves of pairs that are no characters.
@@ -91,6 +91,8 @@ class Event:
         Returns:
             Its date, with a time zone; None where the event doesn't tell.
         """
+        from gitops_promote.effects.moments import parse_timestamp  # noqa: PLC0415  (start-up time)
+
         found = (told for told in self._commits() if told.get("id") == commit)
         dates = (parse_timestamp(told.get("timestamp")) for told in found)
         return next(filter(None, dates), None) if commit else None

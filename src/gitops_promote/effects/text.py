@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_promote.core.report import Outcome, versions
+from gitops_promote.core.report import versions
 
 if TYPE_CHECKING:
+    from gitops_promote.core.report import Outcome
     from gitops_promote.core.tags.report import Tags
     from gitops_promote.effects.console import Console
 

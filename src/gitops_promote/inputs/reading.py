@@ -11,13 +11,13 @@ from gitops_promote.core.images import Image, check_repository, parse_image
 from gitops_promote.core.names import LOGIN, NAME, login_of, team_of
 from gitops_promote.core.placeholders import PLACEHOLDERS, fill, one_line
 from gitops_promote.core.review.branch import BRANCH_PLACEHOLDERS, is_branch
-from gitops_promote.core.review.gates import parse_gates
-from gitops_promote.core.tags.metadata import Built, is_json, parse_json
 from gitops_promote.inputs.definition import INPUTS, TAGS_INPUTS, Input
 from gitops_promote.inputs.values import Identity, Inputs, PullRequestInputs, TagsInputs
 
 if TYPE_CHECKING:
+    from gitops_promote.core.review.gates import Gate
     from gitops_promote.core.tags.flavor import Flavor
+    from gitops_promote.core.tags.metadata import Built
     from gitops_promote.core.tags.rules import Rule
 
 
@@ -39,12 +39,10 @@ def load(environ: Mapping[str, str]) -> Inputs:
     _require_what(values, lists)
     for name in ("commit-message", "title"):
         fill(values[name], dict.fromkeys(PLACEHOLDERS, ""), name)
-    built = {
-        name: parse_json(name, values[name]) for name in ("images", "tags") if is_json(values[name])
-    }
-    images = _built_images(built["images"]) if "images" in built else _images(lists["images"])
+    built = {name: _built(name, values[name]) for name in ("images", "tags")}
+    images = _built_images(built["images"]) if built["images"] else _images(lists["images"])
     unused = _unused(images, values)
-    if "tags" in built:
+    if built["tags"]:
         images = tuple(image.with_default_tag(built["tags"].version) for image in images)
         values = {**values, "tags": ""}
     app = _plain_name("app", values["app"])
@@ -60,7 +58,7 @@ def load(environ: Mapping[str, str]) -> Inputs:
     return Inputs(
         images=images,
         tags=_tags_inputs(values, tuple(image.deployed_name for image in images), app, environ),
-        mutable={found.version: found.mutable for found in built.values()},
+        mutable={found.version: found.mutable for found in built.values() if found},
         warnings=unused,
         app=app,
         config_repository=values["config-repository"].strip(),
@@ -77,6 +75,7 @@ def load(environ: Mapping[str, str]) -> Inputs:
         author=_identity("author", values["author"]),
         committer=_identity("committer", values["committer"]),
         signoff=values["signoff"] == "true",
+        timings=values["timings"] == "true",
         pull_request=_pull_request(values, lists),
         allow_mutable_tag=values["allow-mutable-tag"] == "true",
         allow_downgrade=values["allow-downgrade"] == "true",
@@ -136,7 +135,7 @@ def _pull_request(values: Mapping[str, str], lists: Mapping[str, list[str]]) -> 
         draft=values["draft"] == "true",
         delete_branch=values["delete-branch"] == "true",
         auto_merge=values["auto-merge"].replace("false", ""),
-        gates=parse_gates(lists["gates"]),
+        gates=_gates(lists["gates"]),
     )
 
 
@@ -189,6 +188,23 @@ def _flavor(text: str) -> Flavor | None:
     from gitops_promote.core.tags.flavor import parse_flavor  # noqa: PLC0415  (start-up time)
 
     return parse_flavor(text)
+
+
+def _gates(items: list[str]) -> tuple[Gate, ...]:
+    if not items:
+        return ()
+    from gitops_promote.core.review.gates import parse_gates  # noqa: PLC0415  (start-up time)
+
+    return parse_gates(items)
+
+
+def _built(name: str, text: str) -> Built | None:
+    """What the JSON of a step says that made the tags; None where an input isn't meant as such."""
+    if "{" not in text:
+        return None
+    from gitops_promote.core.tags.metadata import is_json, parse_json  # noqa: PLC0415  (start-up)
+
+    return parse_json(name, text) if is_json(text) else None
 
 
 def _commit_digits(environ: Mapping[str, str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ from gitops_promote.core.yaml.tree import (
     Node,
     Scalar,
     Sequence,
+    by_name,
     find_pair,
     find_value,
     is_null,
@@ -74,14 +75,17 @@ def slots(document: Document) -> list[Slot]:
     stack: list[tuple[Path, Node | None]] = [((), document.root)]
     while stack:
         path, node = stack.pop()
+        inside: Iterable[tuple[str | int, Node]] = ()
         if isinstance(node, Sequence):
-            stack.extend(((*path, i), item) for i, item in reversed(list(enumerate(node.items))))
+            inside = enumerate(node.items)
         elif isinstance(node, Mapping):
             if is_block(node):
                 found.append(Slot(path, node, registry=registry))
-            children = children_of(path, node)
-            stack.extend(reversed(children))
-            found.extend(_reference_slots(node, children))
+            values = _values(node)
+            found.extend(_reference_slots(path, node, values))
+            inside = values.items()
+        deeper = [((*path, s), v) for s, v in inside if isinstance(v, (Mapping, Sequence))]
+        stack.extend(reversed(deeper))
     return found
 
 
@@ -95,12 +99,7 @@ def children_of(path: Path, node: Mapping) -> list[tuple[Path, Node]]:
     Returns:
         The path and the value of each key.
     """
-    children: dict[str, Node] = {}
-    for key, value in node.pairs:
-        name = resolve(key)
-        if isinstance(name, Scalar):
-            children[name.value] = value
-    return [((*path, name), value) for name, value in children.items()]
+    return [((*path, name), value) for name, value in _values(node).items()]
 
 
 def first_of(node: Mapping, keys: tuple[str, ...]) -> Scalar | None:
@@ -126,6 +125,9 @@ def name_key(node: Mapping) -> str:
     Returns:
         One of `NAME_KEYS`, or an empty text.
     """
+    # Most mappings are none, and all of a file are asked.
+    if by_name(node).keys().isdisjoint(NAME_KEYS):
+        return ""
     for key in NAME_KEYS:
         if not text_of(node, key):
             continue
@@ -205,15 +207,25 @@ def global_registry(root: Node | None) -> str:
     return text_of(shared, "imageRegistry") or nested or text_of(shared, "registry")
 
 
-def _reference_slots(node: Mapping, children: list[tuple[Path, Node]]) -> Iterator[Slot]:
-    name = name_key(node)
-    parts = (name, *TAG_KEYS, *DIGEST_KEYS, *(["registry"] if name else []))
-    for path, value in children:
-        spoken = any("image" in str(segment).lower() for segment in path)
-        if not isinstance(value, Scalar) or not spoken or path[-1] in parts:
+def _values(node: Mapping) -> dict[str, Node]:
+    """The values of a mapping's own keys, of a key given twice the last."""
+    names = [(resolve(key), value) for key, value in node.pairs]
+    return {name.value: value for name, value in names if isinstance(name, Scalar)}
+
+
+def _reference_slots(path: Path, node: Mapping, values: dict[str, Node]) -> Iterator[Slot]:
+    inside = "image" in "\n".join(map(str, path)).lower()
+    spoken = [name for name in values if inside or "image" in name.lower()]
+    if not spoken:
+        return
+    own = name_key(node)
+    parts = (own, *TAG_KEYS, *DIGEST_KEYS, *(["registry"] if own else []))
+    for name in spoken:
+        value = values[name]
+        if not isinstance(value, Scalar) or name in parts:
             continue
         reference = split_reference(value.value)
         # Without a tag only a key such as `image` itself tells a reference from a policy's name.
-        whole = reference.version or str(path[-1]).lower().endswith("image")
+        whole = reference.version or name.lower().endswith("image")
         if whole and reference.name and not set(value.value) & set(" \t\n{}$"):
-            yield Slot(path, value)
+            yield Slot((*path, name), value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from gitops_promote.core.promoted import Promoted, read_promotion
+if TYPE_CHECKING:
+    from gitops_promote.core.promoted import Promoted
 
 _SEAL = re.compile(
     r"^Promotion-Branch: (\S+) ([0-9a-f]{40,64}) ([0-9a-f]{32})$", re.MULTILINE | re.ASCII
@@ -108,6 +109,8 @@ class Proposal:
     @property
     def promoted(self) -> Promoted | None:
         """What the branch promotes; None where it holds nothing of ours."""
+        from gitops_promote.core.promoted import read_promotion  # noqa: PLC0415  (start-up time)
+
         messages = [commit.message for commit in self.commits] or [self.message]
         return next(filter(None, map(read_promotion, messages)), None)
 
@@ -162,6 +165,8 @@ def fingerprint(files: Mapping[str, bytes]) -> str:
     Returns:
         Hexadecimal digits.
     """
+    from hashlib import sha256  # noqa: PLC0415  (only a review needs it)
+
     whole = sha256()
     for path, content in sorted(files.items()):
         whole.update(path.encode("utf-8", "surrogateescape") + b"\0" + sha256(content).digest())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 
@@ -88,41 +87,46 @@ class Intent:
         items: list[Node] = [_mapping(pairs)]
         self._replaced[id(old)] = Sequence(0, 0, old.anchor, old.tag, items=items)
 
-    def outline(self, roots: Iterable[Node | None]) -> Iterator[tuple[object, ...]]:
-        """What documents say once changed, node by node; their layout is left out.
+    def is_met(self, roots: Seq[Node | None], outcome: Seq[Node | None]) -> bool:
+        """Whether documents, once changed, say what others do; their layout is left out.
 
         Args:
             roots: The documents as they are.
+            outcome: What is to be held against them.
 
-        Yields:
-            What there is to compare of each node.
+        Returns:
+            True where the changes, and no others, are all that tells the two apart.
         """
-        numbers: dict[int, int] = {}
-        stack = list(roots)[::-1]
+        if len(roots) != len(outcome):
+            return False
+        # By node: one name may be given to several, each in its turn.
+        anchored: dict[int, Node] = {}
+        replaced = self._replaced
+        stack = list(zip(reversed(roots), reversed(outcome), strict=True))
         while stack:
-            original = stack.pop()
-            if original is None:
-                yield ("empty",)
+            original, other = stack.pop()
+            if original is None or other is None:
+                if original is not other:
+                    return False
                 continue
-            node = self.current(original)
+            node = replaced.get(id(original), original)
             if node.anchor is not None:
-                numbers[id(original)] = len(numbers)
-            if isinstance(node, Alias):
-                # By number: one name may be given to several nodes, each in its turn.
-                yield ("alias", numbers.get(id(node.target)))
-                continue
-            content, children = self._content(node)
-            yield (type(node).__name__, node.anchor, node.tag, content)
-            stack.extend(reversed(children))
+                anchored[id(original)] = other
+            if not _is_alike(node, other, anchored):
+                return False
+            if not isinstance(node, Scalar):
+                parts, others = self._parts(node), _parts(other)
+                if len(parts) != len(others):
+                    return False
+                stack.extend(zip(reversed(parts), reversed(others), strict=True))
+        return True
 
-    def _content(self, node: Node) -> tuple[object, Seq[Node]]:
-        if isinstance(node, Scalar):
-            return (node.value, is_string(node)), ()
-        if isinstance(node, Mapping):
-            pairs = self._pairs_meant(node)
-            return len(pairs), [part for pair in pairs for part in pair]
-        items = node.items + self._items.get(id(node), []) if isinstance(node, Sequence) else []
-        return len(items), items
+    def _parts(self, node: Node) -> Seq[Node]:
+        """What a node holds once changed."""
+        if isinstance(node, Mapping) and (self._removed or self._pairs):
+            return [part for pair in self._pairs_meant(node) for part in pair]
+        added = self._items.get(id(node))
+        return [*_parts(node), *added] if added else _parts(node)
 
     def _pairs_meant(self, mapping: Mapping) -> list[tuple[Node, Node]]:
         pairs: list[tuple[Node, Node]] = []
@@ -132,6 +136,25 @@ class Intent:
                 pairs.append(pair)
             pairs.extend(new for after, new in added if after == index)
         return pairs
+
+
+def _is_alike(node: Node, other: Node, anchored: dict[int, Node]) -> bool:
+    """Whether two nodes say the same, what they hold left aside."""
+    if type(node) is not type(other) or node.anchor != other.anchor or node.tag != other.tag:
+        return False
+    if isinstance(node, Scalar) and isinstance(other, Scalar):
+        if node.value != other.value:
+            return False
+        return node.style == other.style or is_string(node) == is_string(other)
+    if isinstance(node, Alias) and isinstance(other, Alias):
+        return anchored.get(id(node.target)) is other.target
+    return True
+
+
+def _parts(node: Node) -> Seq[Node]:
+    if isinstance(node, Mapping):
+        return [part for pair in node.pairs for part in pair]
+    return node.items if isinstance(node, Sequence) else ()
 
 
 # The new nodes stand nowhere in a text.

@@ -23,7 +23,8 @@ def line_of(text: str, offset: int) -> int:
     Returns:
         The line.
     """
-    return len(LINE_BREAK.findall(text, 0, offset)) + 1
+    pairs = text.count("\r\n", 0, offset)
+    return text.count("\n", 0, offset) + text.count("\r", 0, offset) - pairs + 1
 
 
 def line_start(text: str, offset: int) -> int:

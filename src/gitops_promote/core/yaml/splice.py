@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
-from itertools import zip_longest
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.yaml import layout
@@ -224,8 +223,7 @@ class Editor:
             edited = self.document.with_text(text)
         except PromoteError:
             raise problem from None
-        meant, outcome = self._intent.outline(self.document.roots), Intent().outline(edited.roots)
-        if any(a != b for a, b in zip_longest(meant, outcome)):
+        if not self._intent.is_met(self.document.roots, edited.roots):
             raise problem
         return edited
 

@@ -46,7 +46,7 @@ class Scalar(Node):
 class Mapping(Node):
     """A mapping: its pairs in order, duplicates included.
 
-    `ranked` is what `find_value` keeps here: by name, the pair that counts.
+    `ranked` is what `by_name` keeps here.
     """
 
     flow: bool = False
@@ -136,8 +136,25 @@ def find_value(mapping: Mapping, key: str, *, fold: bool = False) -> Node | None
     Returns:
         The value, or None where neither the mapping nor one merged into it has the key.
     """
-    ranked = _first_of(_pairs_by_rank(mapping), key, fold=True) if fold else _ranked(mapping, key)
-    return resolve(ranked[1]) if ranked else None
+    pair = _first_of(_pairs_by_rank(mapping), key, fold=True) if fold else by_name(mapping).get(key)
+    return resolve(pair[1]) if pair else None
+
+
+def by_name(mapping: Mapping) -> dict[str, tuple[Node, Node]]:
+    """The pair of each key that counts as `find_value` has it.
+
+    Args:
+        mapping: Where to look.
+
+    Returns:
+        The pairs by the texts of their keys.
+    """
+    # A values file is asked for many keys of each mapping.
+    if mapping.ranked is None:
+        mapping.ranked = _last_by_name(mapping.pairs)
+        if "<<" in mapping.ranked:
+            mapping.ranked = _last_by_name(list(_pairs_by_rank(mapping))[::-1])
+    return mapping.ranked
 
 
 def layers(mapping: Mapping) -> Iterator[list[tuple[Node, Node]]]:
@@ -222,6 +239,11 @@ def pairs_of(root: Node | None, value: Node) -> list[tuple[Mapping, Node]]:
     return found
 
 
+def _last_by_name(pairs: list[tuple[Node, Node]]) -> dict[str, tuple[Node, Node]]:
+    names = [(resolve(pair[0]), pair) for pair in pairs]
+    return {name.value: pair for name, pair in names if isinstance(name, Scalar)}
+
+
 def _first_of(
     pairs: Iterable[tuple[Node, Node]], key: str, *, fold: bool
 ) -> tuple[Node, Node] | None:
@@ -236,17 +258,6 @@ def _first_of(
         if best is None or name.value > spelling:
             best, spelling = pair, name.value
     return best
-
-
-def _ranked(mapping: Mapping, key: str) -> tuple[Node, Node] | None:
-    """The pair of a key that wins; a values file is asked for many keys of each mapping."""
-    if mapping.ranked is None:
-        mapping.ranked = {}
-        for pair in _pairs_by_rank(mapping):
-            name = resolve(pair[0])
-            if isinstance(name, Scalar):
-                mapping.ranked.setdefault(name.value, pair)
-    return mapping.ranked.get(key)
 
 
 def _pairs_by_rank(mapping: Mapping) -> Iterator[tuple[Node, Node]]:
@@ -315,9 +326,8 @@ def _events(text: str) -> Iterator[_Event]:
         CParser,
     )
 
-    parser = CParser(text)
-    while parser.check_event():
-        yield parser.get_event()
+    # Behind the end of the stream there is None.
+    return iter(CParser(text).get_event, None)
 
 
 def _compose_slowly(text: str) -> list[Node | None]:
@@ -361,7 +371,7 @@ class _Event(Protocol):
     start_mark: _Mark
     end_mark: _Mark
     anchor: str | None
-    tag: object
+    tag: str | None
     value: str
     style: str | None
     flow_style: bool | None
@@ -374,8 +384,11 @@ class _Composer:
         self.text = text
         self.roots: list[Node | None] = []
         self.anchors: dict[str, Node] = {}
-        self.stack: list[Mapping | Sequence] = []
-        self.keys: list[Node | None] = []
+        # The innermost collection that is open, and the key in it whose value is due.
+        self.parent: Mapping | Sequence | None = None
+        self.key: Node | None = None
+        # Each that is open, with its own parent and the key there.
+        self.stack: list[tuple[Mapping | Sequence, Mapping | Sequence | None, Node | None]] = []
 
     def compose(self, events: Iterable[_Event]) -> list[Node | None]:
         """Read the whole stream."""
@@ -399,13 +412,15 @@ class _Composer:
         self.roots.append(None)
 
     def _add_scalar(self, event: _Event) -> None:
-        start, end = self._span(event)
-        style = event.style or ""
-        flow = bool(self.stack and self.stack[-1].flow)
-        scalar = Scalar(start, end, event.anchor, _tag(event), event.value, style, flow)
-        if not style and not event.value and event.anchor is None and event.tag is None:
-            scalar.start = scalar.end = self._empty_position(start)
-        self._add(scalar)
+        start, end, parent = event.start_mark.index, event.end_mark.index, self.parent
+        anchor, tag, value, style = event.anchor, event.tag, event.value, event.style or ""
+        if anchor is not None or tag is not None:
+            start = self._content_start(start, end)
+            end = max(start, end)
+        elif not value and not style:
+            start = end = self._empty_position(start)
+        flow = parent is not None and parent.flow
+        self._add(Scalar(start, end, anchor, tag, value, style, flow))
 
     def _add_alias(self, event: _Event) -> None:
         target = self.anchors.get(event.anchor or "")
@@ -418,60 +433,55 @@ class _Composer:
         self._add(Alias(start, end, target=target))
 
     def _start_mapping(self, event: _Event) -> None:
-        start, end = self._span(event)
-        self._open(Mapping(start, end, event.anchor, _tag(event), bool(event.flow_style)))
+        self._open(Mapping(*self._properties(event), bool(event.flow_style)))
 
     def _start_sequence(self, event: _Event) -> None:
-        start, end = self._span(event)
-        self._open(Sequence(start, end, event.anchor, _tag(event), bool(event.flow_style)))
+        self._open(Sequence(*self._properties(event), bool(event.flow_style)))
+
+    def _properties(self, event: _Event) -> tuple[int, int, str | None, str | None]:
+        """What all collections have: where the content stands, anchor and tag."""
+        start, end = event.start_mark.index, event.end_mark.index
+        anchor, tag = event.anchor, event.tag
+        if anchor is not None or tag is not None:
+            start = self._content_start(start, len(self.text))
+        return start, max(start, end), anchor, tag
 
     def _end_collection(self, event: _Event) -> None:
-        self.keys.pop()
-        node = self.stack.pop()
-        children = node.items if isinstance(node, Sequence) else [v for _, v in node.pairs]
+        node, self.parent, self.key = self.stack.pop()
+        last = node.items[-1:] if isinstance(node, Sequence) else [v for _, v in node.pairs[-1:]]
         # The mark of a block collection's end stands behind the blank lines that follow it.
         if node.flow:
             node.end = event.end_mark.index
-        elif children:
-            node.end = children[-1].end
+        elif last:
+            node.end = last[0].end
 
     def _open(self, node: Mapping | Sequence) -> None:
         self._add(node)
-        self.stack.append(node)
-        self.keys.append(None)
+        self.stack.append((node, self.parent, self.key))
+        self.parent, self.key = node, None
 
     def _add(self, node: Node) -> None:
+        parent, key = self.parent, self.key
         if node.anchor is not None:
             self.anchors[node.anchor] = node
-        if not self.stack:
-            self.roots[-1] = node
-            return
-        parent = self.stack[-1]
         if isinstance(parent, Sequence):
             parent.items.append(node)
-            return
-        key, self.keys[-1] = self.keys[-1], node
-        if key is not None:
+        elif parent is None:
+            self.roots[-1] = node
+        elif key is None:
+            self.key = node
+        else:
             parent.pairs.append((key, node))
-            self.keys[-1] = None
+            self.key = None
 
-    def _span(self, event: _Event) -> tuple[int, int]:
-        """The content's bounds: the parsers differ in which properties their marks include."""
-        start, end = event.start_mark.index, event.end_mark.index
-        if event.anchor is None and event.tag is None:
-            return start, end
-        limit = end if hasattr(event, "value") else len(self.text)
+    def _content_start(self, start: int, limit: int) -> int:
+        """Where content starts: the parsers differ in which properties their marks include."""
         while start < limit and (found := _PROPERTY.match(self.text, start)):
             blank = _BLANK.match(self.text, found.end())
             start = min(blank.end() if blank else found.end(), limit)
-        return start, max(start, end)
+        return start
 
     def _empty_position(self, start: int) -> int:
         """Where an absent value would be written: the parsers put its mark anywhere after."""
-        key = self.keys[-1] if self.keys else None
-        colon = _COLON.match(self.text, key.end) if key is not None else None
+        colon = _COLON.match(self.text, self.key.end) if self.key is not None else None
         return colon.end() if colon else start
-
-
-def _tag(event: _Event) -> str | None:
-    return str(event.tag) if event.tag is not None else None
