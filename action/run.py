@@ -1,377 +1,185 @@
-"""Start an action: install the locked packages in a private folder, run the program, clean up.
+"""Start an action: find its packages, run the program, clean up.
+
+A release carries its packages in `bundle/`, as release/bundle.py made them. Where that isn't there,
+or isn't for this Python, install.py installs the locked packages in a private folder.
 
 Only the standard library is used, and only it is importable: `start.sh` starts this file with
 `-I -S`, so that no folder of the caller (workspace, PYTHONPATH, site-packages) is on the path of
-a process that holds the job's secrets.
+a process that holds the job's secrets. Python compiles this file at every start and a job waits for
+every import, so here stands only what a start from the bundle needs.
 
 Usage: run.py COMMAND
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import os
-import re
-import shutil
 import signal
-import stat
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "action" / "requirements.txt"
-
-# Seconds after which the log says what it is waiting for, and seconds a stopped process may take
-# to clean up. A cancelled step has 7.5 s between the runner's first signal and its second.
-PATIENCE = 15.0
-GRACE = 5.0
-
-# What pip gets of the job's environment: what a process needs to start, and how to reach the
-# network from here. Everything else stays out, the job's secrets and PYTHON* first of all.
-_PROCESS = (
-    "APPDATA COMSPEC DYLD_LIBRARY_PATH HOME LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH LOCALAPPDATA PATH "
-    "PATHEXT PROGRAMDATA SYSTEMDRIVE SYSTEMROOT USERPROFILE WINDIR"
-)
-_NETWORK = (
-    "ALL_PROXY HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy http_proxy https_proxy no_proxy "
-    "CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE"
-)
-# Of pip's own variables only those that say where an index is and how to reach it: a runner behind
-# a mirror needs them, and every file must have a hash of the lock, so no index can change what is
-# installed. The rest (PIP_TARGET, PIP_USER, PIP_NO_INDEX...) say how the caller's own installs go.
-_INDEX = (
-    "PIP_CERT PIP_CLIENT_CERT PIP_DEFAULT_TIMEOUT PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_PROXY "
-    "PIP_RETRIES PIP_TIMEOUT PIP_TRUSTED_HOST"
-)
-PASSED_ON = frozenset(f"{_PROCESS} {_NETWORK} {_INDEX}".split())
-
-# Options that old versions of pip don't know, and those that must win over the machine's own
-# configuration, which stays valid: as variables, both are understood or passed over.
-_PIP_SETTINGS = {
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_NO_INPUT": "1",
-    "PIP_REQUIRE_VIRTUALENV": "0",
-    "PIP_ROOT_USER_ACTION": "ignore",
-    "PIP_USER": "0",
-}
-_PIP_INSTALL = [
-    "install",
-    "--quiet",
-    "--no-cache-dir",
-    "--no-deps",
-    "--no-compile",
-    "--require-hashes",
-    "--only-binary=:all:",
-]
-
-# Last on the path come the installed packages and the program: neither can shadow the other's
-# names or the standard library's.
-_PROGRAM = """\
-import sys
-sys.path += sys.argv[2:]
-sys.argv = ["gitops-promote", sys.argv[1]]
-from gitops_promote.__main__ import run
-run()
-"""
+BUNDLE = ROOT / "bundle"
+COMMANDS = ("promote", "tags")
 
 
-class Needs(NamedTuple):
-    """What a command needs: packages by the lock's names, None for all, and how many installers."""
-
-    packages: frozenset[str] | None
-    installers: int
-
-
-# pip spends its time comparing the names of an index's files, on one core. Two at once take two
-# thirds of the time of one; a third has no core of its own on a small runner and costs time. For a
-# few packages, which a build waits for, the start of the second takes longer than it saves.
-COMMANDS = {
-    "promote": Needs(None, 2),
-    "tags": Needs(frozenset({"packaging", "semver", "tzdata"}), 1),
-}
-
-
-class BootstrapError(Exception):
-    """The program could not be started: one sentence that says why and what to do."""
-
-
-class Stopped(BaseException):
-    """The runner asks this process to end, as on a cancelled job."""
-
-
-class Processes:
-    """The child processes of this one, so that none outlives it."""
-
-    def __init__(self) -> None:
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(
-        self, command: Sequence[str], environ: Mapping[str, str], log: Path | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Start a process.
-
-        Args:
-            command: The program and its arguments.
-            environ: Its whole environment.
-            log: A new file for what it says; without one it speaks to the job's log.
-
-        Returns:
-            The process.
-        """
-        output = log.open("wb") if log else None
-        try:
-            process = subprocess.Popen(
-                command,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT if output else None,
-            )
-        finally:
-            if output:
-                output.close()
-        self._running.append(process)
-        return process
-
-    def stop(self) -> None:
-        """Ask every process to end, and end those that don't."""
-        running = [process for process in self._running if process.poll() is None]
-        for process in running:
-            # An interrupt lets the program end its own children (git, ssh) before it goes.
-            process.terminate() if os.name == "nt" else process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + GRACE
-        for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Install, run and clean up.
+def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
+    """Run a command, and clean up.
 
     Args:
         arguments: The command line: one of `COMMANDS`.
-        environ: The step's environment.
+        environ: The environment of the step, and of this process.
 
     Returns:
-        The exit status of the program, 1 where it could not be started, or 2 for a wrong command
-        line.
+        The exit status of the program, 1 where it could not be started, 130 where it was stopped,
+        or 2 for a wrong command line.
     """
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        _annotate(f"run.py takes one command: {' or '.join(COMMANDS)}.")
+        _annotate("error", f"run.py takes one command: {' or '.join(COMMANDS)}.")
         return 2
-    command = arguments[0]
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-    processes = Processes()
-    folder = Path(tempfile.mkdtemp(prefix="gitops-promote-", dir=_temp(environ)))
+        signal.signal(number, signal.default_int_handler)
+    folder = _private_folder(environ)
     try:
-        packages = install(COMMANDS[command], folder, environ, processes)
-        return run(command, folder, packages, environ, processes)
-    except BootstrapError as error:
-        _annotate(str(error))
-        return 1
-    except Stopped:
+        packages = bundled()
+        if packages:
+            return _run_here(arguments[0], packages)
+        return _install_and_run(arguments[0], folder, environ)
+    except KeyboardInterrupt:
         return 128 + signal.SIGINT
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        processes.stop()
         _remove(folder)
 
 
-def install(
-    needs: Needs, folder: Path, environ: Mapping[str, str], processes: Processes
-) -> list[Path]:
-    """Install the locked packages.
-
-    Args:
-        needs: Which of them, and by how many installers.
-        folder: The private folder.
-        environ: The step's environment.
-        processes: What starts pip.
+def bundled() -> list[Path]:
+    """The folders of the release's bundle that hold the packages for this Python.
 
     Returns:
-        The folders that hold the packages.
-
-    Raises:
-        BootstrapError: There is no pip, or it failed.
+        The folders; none where there is no bundle, or it can't be used, of which the log tells.
     """
-    start = time.monotonic()
-    environ = pip_environ(folder, environ)
-    locks = requirements(LOCK.read_text("utf-8"), needs)
+    if not BUNDLE.is_dir():
+        return []
+    # The name that compiled modules have for this Python, its processor and its C library:
+    # `cpython-312-x86_64-linux-gnu`. That of a debug or free-threaded Python is another.
+    target = EXTENSION_SUFFIXES[0].strip(".").rpartition(".")[0]
+    manifest = BUNDLE / f"{target}.json"
+    # Some Pythons are named like those for GNU's C library and are for another.
+    libraries = getattr(os, "confstr_names", ())
+    if not manifest.is_file() or "CS_GNU_LIBC_VERSION" not in libraries:
+        print(f"The release's bundle has nothing for this Python ({target})", flush=True)
+        return []
     try:
-        packages = _install(Path(sys.executable), locks, folder, environ, processes)
-    except ModuleNotFoundError:
-        python = _python_with_pip(folder / "venv", environ, processes)
-        packages = _install(python, locks, folder, environ, processes)
-    count = sum(1 for path in packages for _ in path.glob("*.dist-info"))
-    print(f"Installed {count} packages in {time.monotonic() - start:.1f} s", flush=True)
-    return packages
+        known = json.loads(manifest.read_text("utf-8"))
+        folders = [BUNDLE / name for name in known["folders"]]
+        problem = _misfit(known["files"])
+    except (AttributeError, LookupError, OSError, TypeError, ValueError):
+        problem = f"{manifest.name} or its lock can't be read"
+    if problem:
+        ending = "the packages are installed from the lock instead."
+        _annotate("notice", f"The release's bundle does not fit: {problem}; {ending}")
+        return []
+    version, processor = ".".join(map(str, sys.version_info[:2])), target.split("-")[2]
+    print(f"Using the release's bundle (CPython {version}, {processor})", flush=True)
+    return folders
 
 
-def run(
-    command: str,
-    folder: Path,
-    packages: Sequence[Path],
-    environ: Mapping[str, str],
-    processes: Processes,
-) -> int:
-    """Run the program on the standard library, the packages and its own source alone.
-
-    Args:
-        command: One of `COMMANDS`.
-        folder: The private folder; the program's temporary files go there, too.
-        packages: The folders that hold the packages.
-        environ: The step's environment.
-        processes: What starts the program.
-
-    Returns:
-        Its exit status.
-    """
-    isolated = [sys.executable, "-I", "-S", "-B", "-u", "-X", "utf8", "-c", _PROGRAM]
-    path = [str(part) for part in (*packages, ROOT / "src")]
-    environ = {**environ, **_private_temp(folder)}
-    status = processes.start([*isolated, command, *path], environ).wait()
-    return status if status >= 0 else 128 - status
-
-
-def pip_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment that pip gets.
-
-    Args:
-        folder: The private folder.
-        environ: The step's environment.
-
-    Returns:
-        What of it pip needs to start and to reach the network, and the settings of this install.
-    """
-    # A file that exists takes the place of the user's own configuration. `--isolated` would, too,
-    # but it also passes over the variables above, and as options their passwords would be seen.
-    config = folder / "pip.conf"
-    config.touch()
-    kept = {name: value for name, value in environ.items() if name in PASSED_ON}
-    return {**kept, **_PIP_SETTINGS, "PIP_CONFIG_FILE": str(config), **_private_temp(folder)}
-
-
-def requirements(lock: str, needs: Needs) -> list[str]:
-    """Deal the lock's packages out to several installers.
-
-    Args:
-        lock: The content of the lock.
-        needs: Which packages, and how many installers.
-
-    Returns:
-        A lock for each installer. Each package is in one of them, and those with the most files,
-        which take the longest, are spread evenly.
-    """
-    packages = re.findall(r"^[^\s#].*\n(?:[ \t].*\n)*", lock, re.MULTILINE)
-    wanted = needs.packages
-    if wanted is not None:
-        packages = [package for package in packages if package.partition("==")[0] in wanted]
-    packages.sort(key=len, reverse=True)
-    return ["".join(packages[part :: needs.installers]) for part in range(needs.installers)]
-
-
-def _install(
-    python: Path,
-    locks: Sequence[str],
-    folder: Path,
-    environ: Mapping[str, str],
-    processes: Processes,
-) -> list[Path]:
-    packages, installers = [], []
-    for part, lock in enumerate(locks):
-        file, target, log = (folder / f"{name}-{part}" for name in ("lock", "packages", "log"))
-        file.write_text(lock, "utf-8")
-        pip = [str(python), "-I", "-m", "pip", *_PIP_INSTALL]
-        command = [*pip, "--target", str(target), "--requirement", str(file)]
-        packages.append(target)
-        installers.append((processes.start(command, environ, log), log))
-    for process, log in installers:
-        if _wait(process, "pip to install the action's packages"):
-            _fail(log)
-    return packages
-
-
-def _wait(process: subprocess.Popen[bytes], what: str) -> int:
-    while True:
+def _misfit(files: Mapping[str, int]) -> str:
+    # git and the archives that runners download have checksums of their own. What those don't see
+    # is a copy of the action with another lock, with other line ends, or without what is usually
+    # ignored (`*.so`, `__pycache__`). The lock and the sizes tell, in four milliseconds. Our own
+    # source needs no check: Python uses its compiled modules only if they are of that very source.
+    if LOCK.read_bytes() != (BUNDLE / LOCK.name).read_bytes():
+        return "it is of another lock"
+    for name, size in files.items():
         try:
-            return process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            print(f"Waiting for {what} ...", flush=True)
+            found = os.stat(f"{BUNDLE}/{name}").st_size  # noqa: PTH116  (of a thousand files)
+        except OSError:
+            return f"{name} is missing"
+        if found != size:
+            return f"{name} has another size"
+    return ""
 
 
-def _fail(log: Path) -> NoReturn:
-    lines = log.read_text("utf-8", "replace").splitlines()
-    if any(line.endswith("No module named pip") for line in lines):
-        raise ModuleNotFoundError
-    for line in lines[-10:]:
-        # The mark keeps the runner from reading a line as one of its commands.
-        print(f"pip | {line}", flush=True)
-    raise BootstrapError(
-        "pip could not install the action's packages (its last lines are in the log). Check that "
-        "this runner reaches its package index; a mirror or proxy is set by PIP_INDEX_URL or "
-        "HTTPS_PROXY in the job's env."
-    )
+def _run_here(command: str, packages: Sequence[Path]) -> int:
+    # In this process: there is nothing to remove that it has open, and a second one costs time.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    # Last on the path come the packages and the program: neither can shadow the other's names or
+    # the standard library's.
+    sys.path += map(str, [*packages, ROOT / "src"])
+    sys.argv = ["gitops-promote", command]
+    gc.disable()  # what is imported stays, and to search it for cycles takes up to 8 ms
+    from gitops_promote.__main__ import run  # noqa: PLC0415  (it is importable now)
+
+    gc.enable()
+    run()
+    return 0
 
 
-def _python_with_pip(venv: Path, environ: Mapping[str, str], processes: Processes) -> Path:
-    # Python's own copy of pip, which some systems part from it.
-    print("This Python has no pip; making a virtual environment that has one", flush=True)
-    log = venv.with_name("log-venv")
-    process = processes.start([sys.executable, "-I", "-m", "venv", str(venv)], environ, log)
-    if _wait(process, "the virtual environment"):
-        version = ".".join(map(str, sys.version_info[:2]))
-        raise BootstrapError(
-            f"{sys.executable} (Python {version}) has neither pip nor ensurepip. Install "
-            "python3-pip or python3-venv on this runner, or set the input python-path to a Python "
-            "that has pip."
-        )
-    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def _install_and_run(command: str, folder: Path, environ: Mapping[str, str]) -> int:
+    sys.path.append(str(ROOT / "action"))
+    import install  # noqa: PLC0415  (not needed with a bundle)
+
+    try:
+        return install.run(command, folder, environ)
+    except install.BootstrapError as error:
+        _annotate("error", str(error))
+        return 1
 
 
-def _temp(environ: Mapping[str, str]) -> str | None:
-    folder = environ.get("RUNNER_TEMP", "")
-    return folder if folder and Path(folder).is_dir() else None
+def _private_folder(environ: MutableMapping[str, str]) -> Path:
+    parent = environ.get("RUNNER_TEMP", "")
+    if not Path(parent).is_dir() or not parent:
+        from tempfile import gettempdir  # noqa: PLC0415  (on a runner there is one)
 
-
-def _private_temp(folder: Path) -> dict[str, str]:
+        parent = gettempdir()
+    # Not by mkdtemp, whose module takes ten milliseconds.
+    folder = Path(parent, f"gitops-promote-{os.urandom(8).hex()}")
+    temp = folder / "tmp"
+    folder.mkdir(0o700)
+    temp.mkdir()
     # What a killed process leaves behind is removed with the folder, too.
-    path = folder / "tmp"
-    path.mkdir(exist_ok=True)
-    return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(path))
+    environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temp)))
+    return folder
 
 
 def _remove(folder: Path) -> None:
+    try:
+        (folder / "tmp").rmdir()
+        folder.rmdir()
+    except OSError:
+        _remove_all(folder)
+
+
+def _remove_all(folder: Path) -> None:
+    import shutil  # noqa: PLC0415  (as a rule all is gone already)
+
     def writable(function: Callable[..., object], path: str, _: object) -> None:
         # git's objects are read-only, and Windows removes no such file.
-        Path(path).chmod(stat.S_IRWXU)
+        Path(path).chmod(0o700)
         function(path)
 
     try:
         shutil.rmtree(folder, onerror=writable)
     except OSError as error:
-        print(f"::warning title=GitOps Promote::{_escape(f'Left {folder} behind: {error}')}")
+        _annotate("warning", f"Left {folder} behind: {error}")
 
 
-def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Stopped
-
-
-def _annotate(message: str) -> None:
-    print(f"::error title=GitOps Promote::{_escape(message)}", flush=True)
-
-
-def _escape(message: str) -> str:
-    return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+def _annotate(kind: str, message: str) -> None:
+    text = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    print(f"::{kind} title=GitOps Promote::{text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""action/run.py, the start of the action, with packages and an index made for each test."""
+"""The start of the action from the lock, with packages and an index made for each test."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -12,44 +11,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from conftest import ROOT
 from gitops_promote.cli import COMMANDS
 from servers import git, make_bare
+from starts import Action, load_script, wait_for
 
-PROGRAM = """\
-import json, os, pathlib, sys, tempfile, time
-from importlib.util import find_spec
-def run():
-    import semver
-    facts = {
-        "packages": [name for name in ("alpha", "beta", "semver") if find_spec(name)],
-        "argv": sys.argv[1:], "path": sys.path, "flags": [sys.flags.isolated, sys.flags.no_site],
-        "files": [semver.__file__, json.__file__], "temp": tempfile.gettempdir(),
-        "token": os.environ.get("GITOPS_PROMOTE_TOKEN"),
-    }
-    left = pathlib.Path(tempfile.mkdtemp()) / "left"
-    left.write_text("")
-    left.chmod(0o400)
-    done, written = pathlib.Path(os.environ["FACTS"]), pathlib.Path(os.environ["FACTS"] + ".new")
-    written.write_text(json.dumps(facts))
-    try:
-        os.replace(written, done)
-        time.sleep(float(os.environ.get("SLEEP", "0")))
-    except KeyboardInterrupt:
-        done.write_text("interrupted")
-        raise
-    sys.exit(int(os.environ.get("STATUS", "0")))
-"""
 SHADOWS = ["alpha", "beta", "gitops_promote", "json", "pip", "semver", "sitecustomize", "yaml"]
 LOCK = ROOT / "action" / "requirements.txt"
 # The file of each action, and its command.
@@ -69,105 +42,6 @@ TAG_RULES = [
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run of the bootstrap did."""
-
-    status: int
-    log: str
-    facts: dict[str, Any]
-
-
-class Action:
-    """A copy of the action with a program that reports what it sees, and three tiny packages."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "action tree"
-        self.temp = folder / "runner temp"
-        self.workspace = folder / "workspace"
-        self.index = folder / "index"
-        self.facts = folder / "facts.json"
-        package = self.root / "src" / "gitops_promote"
-        for path in (package, self.root / "tags", self.temp, self.workspace):
-            path.mkdir(parents=True)
-        (package / "__init__.py").write_text("")
-        (package / "__main__.py").write_text(PROGRAM)
-        shutil.copytree(ROOT / "action", self.root / "action")
-        lock = "".join(make_package(self.index, name) for name in ("alpha", "beta", "semver"))
-        (self.root / "action" / "requirements.txt").write_text(f"# A lock.\n{lock}")
-
-    def command(self, python: str = sys.executable, *arguments: str) -> list[str]:
-        """The command that start.sh ends in."""
-        script = str(self.root / "action" / "run.py")
-        return [python, "-I", "-S", "-B", "-X", "utf8", script, *(arguments or ["promote"])]
-
-    def environ(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a step."""
-        ours = {
-            "RUNNER_TEMP": str(self.temp),
-            "FACTS": str(self.facts),
-            "PIP_INDEX_URL": self.index.as_uri(),
-        }
-        clean = {name: value for name, value in os.environ.items() if name[:4] != "PIP_"}
-        return {**clean, **ours, **extra}
-
-    def run(self, python: str = sys.executable, *arguments: str, **extra: str) -> Result:
-        """Run it to its end."""
-        done = subprocess.run(
-            self.command(python, *arguments),
-            cwd=self.workspace,
-            env=self.environ(extra),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        facts = json.loads(self.facts.read_text()) if self.facts.exists() else {}
-        return Result(done.returncode, done.stdout, facts)
-
-    def left(self) -> list[Path]:
-        """What stayed behind in the runner's temporary folder."""
-        return list(self.temp.iterdir())
-
-
-def make_package(index: Path, name: str) -> str:
-    """Put a wheel in an index.
-
-    Args:
-        index: The index's folder.
-        name: The package's name.
-
-    Returns:
-        Its lines of a lock.
-    """
-    page = index / name
-    page.mkdir(parents=True)
-    wheel = page / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
-    files = {
-        f"{name}.py": "",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for file, content in {**files, f"{info}/RECORD": record}.items():
-            archive.writestr(file, content)
-    (page / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
-    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
-
-
-def load_bootstrap() -> ModuleType:
-    """Import action/run.py, which is a script and not in a package."""
-    spec = importlib.util.spec_from_file_location("bootstrap_script", ROOT / "action" / "run.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def action(tmp_path: Path) -> Action:
     return Action(tmp_path)
@@ -175,7 +49,7 @@ def action(tmp_path: Path) -> Action:
 
 @pytest.fixture(scope="session")
 def bootstrap() -> ModuleType:
-    return load_bootstrap()
+    return load_script("action/install.py")
 
 
 def test_the_program_sees_the_standard_library_the_packages_and_itself(action: Action) -> None:
@@ -371,7 +245,7 @@ def test_a_python_with_neither_pip_nor_ensurepip_says_what_to_install(
     processes = bootstrap.Processes()
 
     with pytest.raises(bootstrap.BootstrapError, match=r"python3-venv .* python-path"):
-        bootstrap.install(bootstrap.COMMANDS["promote"], tmp_path, os.environ, processes)
+        bootstrap.install(bootstrap.NEEDS["promote"], tmp_path, os.environ, processes)
     processes.stop()
 
 
@@ -389,7 +263,7 @@ def test_the_lock_is_dealt_out_whole(bootstrap: ModuleType) -> None:
     lock = LOCK.read_text("utf-8")
     names = locked(lock)
 
-    parts = bootstrap.requirements(lock, bootstrap.COMMANDS["promote"])
+    parts = bootstrap.requirements(lock, bootstrap.NEEDS["promote"])
 
     assert len(parts) == 2
     assert sorted(locked(parts[0]) + locked(parts[1])) == sorted(names)
@@ -398,7 +272,7 @@ def test_the_lock_is_dealt_out_whole(bootstrap: ModuleType) -> None:
 
 
 def test_the_tags_step_has_a_part_of_the_lock(bootstrap: ModuleType) -> None:
-    needs = bootstrap.COMMANDS["tags"]
+    needs = bootstrap.NEEDS["tags"]
 
     (part,) = bootstrap.requirements(LOCK.read_text("utf-8"), needs)
 
@@ -408,7 +282,8 @@ def test_the_tags_step_has_a_part_of_the_lock(bootstrap: ModuleType) -> None:
 
 def test_each_command_of_the_program_is_one_of_the_action(bootstrap: ModuleType) -> None:
     # Going back is an input of the action.
-    assert set(bootstrap.COMMANDS) == set(COMMANDS) - {"rollback"}
+    assert set(bootstrap.NEEDS) == set(COMMANDS) - {"rollback"}
+    assert set(load_script("action/run.py").COMMANDS) == set(bootstrap.NEEDS)
 
 
 @pytest.mark.parametrize("rules", ["", *TAG_RULES])
@@ -416,7 +291,7 @@ def test_the_tags_step_needs_no_other_package(
     bootstrap: ModuleType, tmp_path: Path, rules: str
 ) -> None:
     packages = tmp_path / "packages"
-    for name in bootstrap.COMMANDS["tags"].packages:
+    for name in bootstrap.NEEDS["tags"].packages:
         # On most systems tzdata isn't there, nor needed.
         if spec := importlib.util.find_spec(name):
             assert spec.origin
@@ -517,14 +392,6 @@ def test_the_runner_s_signal_reaches_the_program(
 def locked(lock: str) -> list[str]:
     """The names of a lock's packages."""
     return re.findall(r"^([a-z][^=\s]*)==", lock, re.MULTILINE)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def bare_python(folder: Path) -> Path:
