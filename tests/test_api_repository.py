@@ -253,6 +253,7 @@ def test_many_files_come_in_one_request(
     commit_files(bare, many)
     tree = repository.snapshot(repository.fetch("").commit)
     before = len(server.requests)
+    tree.expect(many)
 
     for path, content in many.items():
         assert tree.read(path) == content
@@ -260,13 +261,14 @@ def test_many_files_come_in_one_request(
     assert len(server.requests) - before == 1
 
 
-def test_a_file_of_another_commit_with_the_same_content_is_not_asked_for_again(
+def test_a_file_of_another_commit_with_the_same_content_is_not_read_again(
     server: Server, repository: ApiRepository, bare: Path
 ) -> None:
     path = "apps/shop/prod/crlf.yaml"
     assert repository.snapshot(repository.fetch("").commit).read(path) == FILES[path]
     commit_files(bare, {"README.md": b"other\n"})
     tree = repository.snapshot(repository.fetch("").commit)
+    assert path in tree.paths()
     before = len(server.requests)
 
     assert tree.read(path) == FILES[path]
@@ -278,9 +280,11 @@ def test_what_comes_along_is_bounded(server: Server, repository: ApiRepository, 
     large = {f"large/{n}.yaml": b"# %d\n" % n + b"x" * 200_000 for n in range(8)}
     commit_files(bare, {**many, **large})
     tree = repository.snapshot(repository.fetch("").commit)
+    paths = list(tree.paths())
     before = len(server.requests)
 
     for path, content in {**many, **large}.items():
+        assert path in paths
         assert tree.read(path) == content
 
     asked = [request for request in server.requests[before:] if request.query]
@@ -306,7 +310,7 @@ def test_a_tree_that_the_api_cuts_is_left_to_git(server: Server, repository: Api
     server.repository(NAME).tree_limit = 5
 
     with pytest.raises(UnsuitedError, match=r"100,000 entries") as raised:
-        repository.snapshot(repository.fetch("").commit)
+        repository.snapshot(repository.fetch("").commit).paths()
 
     assert raised.value.fix == "Use `commit-via: git`."
 
@@ -315,7 +319,7 @@ def test_a_path_that_is_no_utf8_is_left_to_git(repository: ApiRepository, bare: 
     commit_files(bare, {os.fsdecode(b"gr\xf6\xdfe.yaml"): b"a: 1\n"})
 
     with pytest.raises(UnsuitedError, match="not UTF-8"):
-        repository.snapshot(repository.fetch("").commit)
+        repository.snapshot(repository.fetch("").commit).paths()
 
 
 def test_a_branch_is_found_by_its_name(repository: ApiRepository, bare: Path) -> None:
@@ -622,7 +626,7 @@ def test_a_limit_is_told_with_how_long_to_wait(
         repository.push(head, new_commit())
 
     assert 28 <= raised.value.wait <= 31
-    # The tree and the commit: a server that asks to be left alone is not asked what landed.
+    # A server that asks to be left alone is not asked what landed: it was a look and the commit.
     assert len(server.requests) - before == 2
 
 
@@ -634,8 +638,8 @@ def test_a_limit_is_told_with_how_long_to_wait(
     [
         {},
         {"id": "R_1", "nameWithOwner": NAME},
-        {"id": "R_1", "nameWithOwner": NAME, "defaultBranchRef": {"name": "main"}},
-        {"id": "R_1", "nameWithOwner": NAME, "defaultBranchRef": "main"},
+        {"id": "R_1", "nameWithOwner": NAME, "branch": {"name": "main"}},
+        {"id": "R_1", "nameWithOwner": NAME, "branch": "main"},
     ],
     ids=str,
 )

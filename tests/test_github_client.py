@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -608,3 +609,17 @@ def test_a_mistake_of_ours_is_not_explained_away() -> None:
         github.rest("TAKE", PULLS, "look around")
     with pytest.raises(TypeError, match="serializable"):
         github.rest("POST", PULLS, "look around", input={"a": object()})
+
+
+def test_what_is_moved_is_counted(server: Server, github: GitHub) -> None:
+    counted: list[tuple[int, int, int, str]] = []
+    github.meter = lambda *counts: counted.append(counts)
+    sent = json.dumps({"query": "query { viewer { login } }", "variables": {}})
+
+    github.rest("GET", "/user", "see who it is")
+    github.graphql("query { viewer { login } }", {}, "see who it is")
+
+    assert [(one[0], one[3]) for one in counted] == [(1, ""), (1, "")]
+    assert [one[2] for one in counted] == [0, len(sent)]
+    assert counted[1][1] == len('{"data": {"viewer": {"login": "octocat"}}}')
+    assert len(server.requests) == 2

@@ -158,7 +158,8 @@ def test_one_that_is_from_another_repository_is_never_taken(
     pull = {"id": "PR_1", "number": 7, "isCrossRepository": True}
     over = {"headRefOid": branch, "isCrossRepository": True}
     ref = {"target": node(branch), "open": {"nodes": [pull]}, "over": {"nodes": [over, None]}}
-    server.fail(asks("over:"), 200, answer={"data": {"repository": {"ref": ref}}})
+    found_there = {"ref": ref, "base": {"compare": None}}
+    server.fail(asks("over:"), 200, answer={"data": {"repository": found_there}})
 
     found = pulls.find(BRANCH, base)
 
@@ -180,19 +181,18 @@ def test_a_branch_that_moves_while_it_is_looked_at_is_looked_at_again(
     server: Server, pulls: PullRequests, base: Head, branch: str
 ) -> None:
     ahead = {"aheadBy": 1, "commits": {"nodes": [node("f" * 40)]}}
-    late = {"head": {"target": {"oid": branch}}, "base": {"compare": ahead}}
-    for found in (
-        {"head": {"target": {"oid": "f" * 40}}, "base": {"compare": None}},
-        {"head": None, "base": {"compare": None}},
-        {"head": {"target": {"oid": branch}}, "base": None},
-        late,
-    ):
+    for base_there in (None, {"compare": ahead}):
+        found = {"ref": there(branch), "base": base_there}
         server.fail(asks("compare("), 200, answer={"data": {"repository": found}})
 
         with pytest.raises(MovedHeadError):
             pulls.find(BRANCH, base)
 
     assert pulls.find(BRANCH, base).commit == branch
+
+
+def there(oid: str) -> dict[str, Any]:
+    return {"target": node(oid), "open": {"nodes": []}, "over": {"nodes": []}}
 
 
 def node(oid: str, *parents: str) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def test_commits_are_newest_first_in_whatever_order_they_come(
         node(commit, parent) for commit, parent in zip(made, [base.commit, *made[:-1]], strict=True)
     ]
     ahead = {"aheadBy": 3, "commits": {"nodes": [nodes[int(place)] for place in order]}}
-    found = {"head": {"target": {"oid": made[-1]}}, "base": {"compare": ahead}}
+    found = {"ref": there(made[-1]), "base": {"compare": ahead}}
     server.fail(asks("compare("), 200, answer={"data": {"repository": found}})
 
     proposal = pulls.find(BRANCH, base)
@@ -285,12 +285,69 @@ def test_a_branch_holds_a_commit_for_an_open_pull_request(
 def test_one_that_github_does_not_know_yet_is_not_held(
     server: Server, pulls: PullRequests, pull: PullRequest, branch: str
 ) -> None:
+    assert pulls.holds(BRANCH, branch, pull)  # by what it was opened with
     empty = {"ref": {"target": {"oid": branch}}, "pullRequest": None}
     server.fail(asks("pullRequest("), 200, answer={"data": {"repository": empty}})
 
     assert not pulls.holds(BRANCH, branch, pull)
     # And as the stand-in has no such pull request, with GitHub's words.
     assert not pulls.holds(BRANCH, branch, replace(pull, number=9))
+
+
+def test_what_the_last_answer_told_is_not_asked_again(
+    server: Server, pulls: PullRequests, pull: PullRequest, branch: str
+) -> None:
+    opened = len(server.requests)
+    assert pulls.holds(BRANCH, branch, pull)
+    assert len(server.requests) == opened
+    assert pulls.holds(BRANCH, branch, pull)
+    assert len(server.requests) == opened + 1
+
+    pulls.rewrite(pull, "main", TEXT)
+    assert pulls.holds(BRANCH, branch, pull)
+    assert len(server.requests) == opened + 2
+
+    pulls.rewrite(pull, "main", TEXT)
+    pulls.comment(pull, "In between")
+    assert pulls.holds(BRANCH, branch, pull)
+    assert len(server.requests) == opened + 5
+
+
+@pytest.mark.parametrize("change", ["moved", "deleted", "closed"])
+def test_a_change_before_the_text_is_written_is_seen_by_the_answer(
+    server: Server, pulls: PullRequests, bare: Path, pull: PullRequest, branch: str, change: str
+) -> None:
+    if change == "moved":
+        commit_files(bare, {"c": b"1"}, BRANCH)
+    elif change == "deleted":
+        git("--git-dir", bare, "update-ref", "-d", f"refs/heads/{BRANCH}")
+    else:
+        server.close(NAME)
+
+    pulls.rewrite(pull, "main", TEXT)
+
+    assert not pulls.holds(BRANCH, branch, pull)
+
+
+def test_a_server_that_has_nothing_to_compare_with_may_say_so(
+    server: Server, pulls: PullRequests, base: Head
+) -> None:
+    said = {"type": "NOT_FOUND", "message": "Could not resolve to a ref."}
+    nothing = {"repository": {"ref": None, "base": {"compare": None}}}
+    server.fail(asks("compare("), 200, answer={"data": nothing, "errors": [said]})
+
+    assert pulls.find(BRANCH, base).commit == ""
+
+
+def test_a_branch_that_is_there_and_can_t_be_compared_is_an_error(
+    server: Server, pulls: PullRequests, base: Head, branch: str
+) -> None:
+    assert branch
+    said = {"type": "NOT_FOUND", "message": "Could not resolve to a ref."}
+    server.fail(asks("compare("), 200, answer={"data": None, "errors": [said]})
+
+    with pytest.raises(GitHubError, match="resolve to a ref"):
+        pulls.find(BRANCH, base)
 
 
 def test_a_repository_that_is_not_there_is_another_matter(github: GitHub) -> None:

@@ -544,7 +544,7 @@ class Broken:
     """A snapshot whose server went away."""
 
     def __init__(self, inner: Snapshot, error: Exception) -> None:
-        self.kind, self.paths = inner.kind, inner.paths
+        self.kind, self.paths, self.expect = inner.kind, inner.paths, inner.expect
         self.error = error
 
     def read(self, _: str) -> bytes:

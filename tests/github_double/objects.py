@@ -83,6 +83,19 @@ class Changed:
     deletions: int
 
 
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file that differs; `before` is what a renamed one was called."""
+
+    status: str
+    oid: str
+    path: str
+    before: str = ""
+
+
+_STATUSES = {"A": "added", "D": "removed", "M": "modified", "T": "changed", "R": "renamed"}
+
+
 @final
 class Objects:
     """The objects of a repository. What is asked for by its id is kept: it can't change."""
@@ -212,6 +225,20 @@ class Objects:
         removed = sum(int(count[1]) for count in counts if count[1] != "-")
         return Changed(len(lines), added, removed)
 
+    def files_changed(self, base: str, head: str) -> list[FileChange]:
+        """What differs between two commits, a file each; what moved is seen as such."""
+        done = self._ask(("diff-tree", "-r", "-z", "-M", "--raw", base, head))
+        fields = iter(done.split("\0"))
+        found = []
+        for line in fields:
+            if line:
+                _, _, old, new, letter = line.split(" ")
+                before = next(fields) if letter.startswith("R") else ""
+                oid = old if letter == "D" else new
+                change = FileChange(_STATUSES[letter[0]], oid, _shown(next(fields)), _shown(before))
+                found.append(change)
+        return found
+
     def merge_tree(self, base: str, head: str) -> str:
         """The tree that a merge of two commits has; empty where they conflict."""
         lines = self._ask(("merge-tree", "--write-tree", base, head), (0, 1)).split("\n")
@@ -287,6 +314,11 @@ class Objects:
         done = self._git(("fast-import", "--quiet", "--force"), b"".join(stream))
         assert not done.returncode, done.stderr
         return done.stdout.decode().strip()
+
+
+def _shown(path: str) -> str:
+    """A path as JSON has it."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _actor(line: str) -> Actor:

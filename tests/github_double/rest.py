@@ -8,7 +8,7 @@ import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from github_double.objects import Changed
 from github_double.state import RefusalError, invalid, node_id
@@ -143,7 +143,29 @@ class Rest:
             "total_commits": len(found.ahead),
             "commits": [self._commit(repository, commit) for commit in ahead],
         }
+        if self.query.get("page", "1") == "1":
+            answer["files"] = self._compared(repository, found.merge_base, head)
         return Answer(200, answer, links)
+
+    def _compared(self, repository: Repository, base: str, head: str) -> list[dict[str, Any]]:
+        """The files that a comparison names: no more than 300."""
+        url, html = self._url(repository), f"{self.session.url}/{repository.full_name}"
+        found = []
+        for change in repository.objects.files_changed(base, head)[:300]:
+            path = quote(change.path)
+            one = {
+                "sha": change.oid,
+                "filename": change.path,
+                "status": change.status,
+                "additions": 0,
+                "deletions": 0,
+                "changes": 0,
+                "blob_url": f"{html}/blob/{head}/{path}",
+                "raw_url": f"{html}/raw/{head}/{path}",
+                "contents_url": f"{url}/contents/{path}?ref={head}",
+            }
+            found.append({**one, "previous_filename": change.before} if change.before else one)
+        return found
 
     def get_commit(self, _: Json) -> Answer:
         repository = self._open("read", "contents")

@@ -184,34 +184,3 @@ class Tree:
             paths: Their paths.
         """
         self._files.expect(paths)
-
-
-class WholeTree:
-    """The `Files` of a tree that is known whole.
-
-    Args:
-        entries: What it has, by path, parents before children.
-        read: Gives the content of a file, by its path and entry.
-    """
-
-    def __init__(self, entries: Mapping[str, Entry], read: Callable[[str, Entry], bytes]) -> None:
-        self._entries = entries
-        self._read = read
-
-    def find(self, path: str) -> Entry | None:
-        """As `Files.find` says."""
-        return self._entries.get(path)
-
-    def below(self, folder: str) -> Mapping[str, Entry]:
-        """As `Files.below` says."""
-        if not folder:
-            return self._entries
-        prefix = f"{folder}/"
-        return {path: one for path, one in self._entries.items() if path.startswith(prefix)}
-
-    def read(self, path: str, entry: Entry) -> bytes:
-        """As `Files.read` says."""
-        return self._read(path, entry)
-
-    def expect(self, paths: Iterable[str]) -> None:
-        """As `Files.expect` says; `read` finds what is near by itself."""

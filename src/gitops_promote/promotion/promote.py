@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from gitops_promote.core.errors import PromoteError, RetryableError, UsageError
-from gitops_promote.core.report import Outcome, Review
 from gitops_promote.core.source import Source
 from gitops_promote.effects.ancestry import SourceAncestry
 from gitops_promote.effects.ci import GITHUB, identities, read_source
@@ -22,6 +20,7 @@ from gitops_promote.inputs import PREFIX, Identity, Inputs
 from gitops_promote.promotion.call import Call
 
 if TYPE_CHECKING:
+    from gitops_promote.core.report import Outcome, Review
     from gitops_promote.core.review.history import History
     from gitops_promote.core.review.proposal import Proposal
     from gitops_promote.effects.github.client import GitHub
@@ -155,12 +154,16 @@ class _Promotion:
 
         token, own = self._token_for(place), bool(self.credentials.token_server)
         if not token:
+            from urllib.parse import urlsplit  # noqa: PLC0415  (only for this)
+
             raise UsageError(
                 f"There is no token for {place.name} of {urlsplit(place.api_url).hostname}.",
                 "Give one in `token`: the job's own is for the job's GitHub server alone, and an "
                 "ssh key opens no pull requests.",
             )
-        return GitHub(place.api_url, token, own_token=own)
+        github = GitHub(place.api_url, token, own_token=own)
+        github.meter = self.timings.moved if self.timings else None
+        return github
 
     def _deliver(
         self,
@@ -246,6 +249,8 @@ class _Promotion:
         return None
 
     def _outcome(self, settled: Settled, commit: str, review: Review | None = None) -> Outcome:
+        from gitops_promote.core.report import Outcome  # noqa: PLC0415  (start-up time)
+
         call = self.call
         return Outcome(
             plan=settled.plan,
@@ -331,6 +336,8 @@ def _credentials(inputs: Inputs, environ: Mapping[str, str], server: str) -> Cre
 
 def _commit_url(url: str, server: str, commit: str) -> str:
     """The commit's page, where the repository is on the job's GitHub server."""
+    from urllib.parse import urlsplit  # noqa: PLC0415  (start-up time)
+
     place, web = urlsplit(url), urlsplit(server)
     if url.startswith("git@"):
         host, _, path = url.removeprefix("git@").partition(":")

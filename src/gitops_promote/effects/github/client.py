@@ -25,7 +25,7 @@ from gitops_promote.effects.github.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @final
@@ -41,7 +41,13 @@ class GitHub:
     Raises:
         UsageError: The URL is none of an API, or the token can't be one.
         PromoteError: The token may not be sent to this URL.
+
+    Attributes:
+        meter: Told of what was moved, as `effects.timings.Meter` is: requests, bytes of answers,
+            bytes of requests, headers not counted, and no phase.
     """
+
+    meter: Callable[[int, int, int, str], None] | None = None
 
     def __init__(self, api_url: str, token: str, *, own_token: bool, timeout: float = 30) -> None:
         self.api_url = api_url.rstrip("/")
@@ -171,6 +177,11 @@ class GitHub:
             status, headers, text = self._requester.requestJson(
                 verb, path, dict(parameters or {}), None, body
             )
+        if self.meter:
+            # Of an answer that was packed the header tells how much came.
+            size = str(headers.get("content-length", ""))
+            received = int(size) if size.isdecimal() else len(text.encode())
+            self.meter(1, received, len(json.dumps(body)) if body is not None else 0, "")
         try:
             found = json.loads(text) if text else None
         except ValueError:

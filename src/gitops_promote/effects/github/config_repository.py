@@ -1,4 +1,8 @@
-"""The config repository through GitHub's API: no clone, and commits that GitHub signs."""
+"""The config repository through GitHub's API: no clone, and commits that GitHub signs.
+
+The usual promotion is two requests, however large the repository is: one brings the branch's head
+with what is going to be looked at, and the last changes of that; the other one commits.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
+from gitops_promote.core.kinds.kustomize import FILE_NAMES
 from gitops_promote.core.review.branch import STAGING
 from gitops_promote.effects.config_repository import Head, UnsuitedError, no_branch
 from gitops_promote.effects.github.errors import UNKNOWN, GitHubError
+from gitops_promote.effects.github.files import MOST_PATHS, CommitFiles
 from gitops_promote.effects.github.objects import (
     Contents,
-    Nearby,
+    is_readable,
     object_id,
     refuse_other_bytes,
     tree_with,
 )
 from gitops_promote.effects.github.past import Line
+from gitops_promote.effects.github.question import about_expected
 from gitops_promote.effects.retry import retry
-from gitops_promote.effects.tree import Tree, WholeTree, check_writable, differing
+from gitops_promote.effects.tree import Tree, check_writable, differing
 from gitops_promote.inputs import Identity
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import NewCommit, Past
     from gitops_promote.effects.github.client import GitHub
+    from gitops_promote.effects.github.question import Question
     from gitops_promote.effects.tree import Entry
 
 #: Bytes of a request. GitHub publishes no bound for GraphQL. Of REST it is known to refuse 50 MB,
@@ -38,17 +46,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 20 * 1024 * 1024
 
 
-_FETCH = """
-query($owner: String!, $name: String!, $ref: String!, $named: Boolean!) {
-  repository(owner: $owner, name: $name) {
-    id
-    nameWithOwner
-    defaultBranchRef @skip(if: $named) { ...branch }
-    ref(qualifiedName: $ref) @include(if: $named) { ...branch }
-  }
-}
-fragment branch on Ref { name target { oid ... on Commit { tree { oid } } } }
-"""
+_BRANCH = "{{ name target {{ oid {fields} }} }}"
 _BRANCHES = """
 query($owner: String!, $name: String!) {
   repository(owner: $owner, name: $name) {
@@ -98,6 +96,8 @@ mutation($refs: UpdateRefsInput!, $commit: CreateCommitOnBranchInput!) {
 """
 _VIEWER = "query { viewer { login name databaseId } }"
 
+#: As many files a comparison names at most ("Compare two commits").
+_MOST_COMPARED = 300
 #: What no state of the branch explains.
 _FINAL = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES", "BRANCH_PROTECTION_RULE_VIOLATION"})
 
@@ -131,25 +131,35 @@ class ApiRepository:
 
     def __enter__(self) -> ApiRepository:
         self._contents = Contents(self._github, self.name)
-        self._tree_ids: dict[str, str] = {}
-        self._trees: dict[str, dict[str, Entry]] = {}
+        self._expected: dict[str, None] = {}
+        self._files: dict[str, CommitFiles] = {}
         self._id = ""
         return self
 
     def __exit__(self, *error: object) -> None:
         del self._contents
+        self._files.clear()
 
     def expect(self, paths: Collection[str]) -> None:
         """As `ConfigRepository.expect` says."""
+        named = [path.strip("/") for path in paths]
+        if "" in named:
+            named += FILE_NAMES
+        self._expected |= {path: None for path in named if path and is_readable(path)}
 
     def fetch(self, branch: str) -> Head:
-        """As `ConfigRepository.fetch` says."""
-        variables = {"ref": f"refs/heads/{branch}", "named": bool(branch)}
-        doing = f"read {self.name}"
-        found = self._query(_FETCH, variables, doing)
-        with self._github.reading(doing):
-            known, self._id = str(found["nameWithOwner"]), str(found["id"])
-            ref = found["ref" if branch else "defaultBranchRef"]
+        """As `ConfigRepository.fetch` says; what is expected comes in the same request.
+
+        Raises:
+            UnsuitedError: The server is too old.
+        """
+        question, found = self._contents.gently(
+            about_expected([*self._expected][:MOST_PATHS]), lambda one: self._ask_for(branch, one)
+        )
+        with self._github.reading(f"read {self.name}"):
+            self._id = str(found["id"])
+            known = str(found["nameWithOwner"])
+            ref = found["branch"]
         if known.lower() != self.name.lower():
             raise PromoteError(
                 f"{self.name} was renamed or moved: it is {known} now.",
@@ -157,16 +167,27 @@ class ApiRepository:
             )
         if not ref:
             raise self._no_branch(branch)
-        with self._github.reading(doing):
+        with self._github.reading(f"read {self.name}"):
             commit = object_id(ref["target"]["oid"])
-            if tree := ref["target"].get("tree"):
-                self._tree_ids[commit] = object_id(tree["oid"])
+            self._files_of(commit).take(question, ref["target"])
             return Head(branch or str(ref["name"]), commit)
 
+    def _ask_for(self, branch: str, question: Question) -> dict[str, Any]:
+        """Ask for a branch, or the default one, and about its commit."""
+        named = f"ref(qualifiedName: $ref) {_BRANCH}" if branch else f"defaultBranchRef {_BRANCH}"
+        declared = ", $ref: String!" if branch else ""
+        fields = f"... on Commit {{ {question.fields} }}" if question.fields else ""
+        document = (
+            f"query($owner: String!, $name: String!{declared}{question.declared}) "
+            "{ repository(owner: $owner, name: $name) "
+            f"{{ id nameWithOwner branch: {named.format(fields=fields)} }} }} {question.fragments}"
+        )
+        variables = {"ref": f"refs/heads/{branch}"} if branch else {}
+        return self._query(document, {**variables, **question.variables})
+
     def snapshot(self, commit: str) -> Snapshot:
-        """As `ConfigRepository.snapshot` says; one request for the tree, and files on demand."""
-        tree = self._tree(commit)
-        return Tree(WholeTree(tree, Nearby(tree, self._contents).read))
+        """As `ConfigRepository.snapshot` says; what was not expected is read on demand."""
+        return Tree(self._files_of(commit))
 
     def push(self, head: Head, new: NewCommit) -> str:
         """As `ConfigRepository.push` says.
@@ -220,8 +241,38 @@ class ApiRepository:
             raise (_moved(branch.branch, self.name) if now != held else error) from None
 
     def differences(self, branch: Head, since: str) -> frozenset[str]:
-        """As `ConfigRepository.differences` says."""
-        return differing(self._tree(since), self._tree(branch.commit))
+        """As `ConfigRepository.differences` says.
+
+        A comparison names the files from the last common commit on, which is the older one here,
+        and no more than 300 of them ("Compare two commits"). Else the two trees are read whole.
+        """
+        names = self._compared(branch.commit, since)
+        if names is None:
+            names = differing(*(self._files_of(one).below("") for one in (since, branch.commit)))
+        for name in names:
+            refuse_other_bytes(name)
+        return names
+
+    def _compared(self, commit: str, since: str) -> frozenset[str] | None:
+        path, doing = f"/repos/{self.name}/compare/{since}...{commit}", f"read {self.name}"
+        try:
+            found = self._github.rest("GET", path, doing, parameters={"per_page": 1})
+        except GitHubError as error:
+            if _is_final(error):
+                raise
+            return None
+        except RetryableError as error:
+            # It may be more than the server can compare in time.
+            if error.wait:
+                raise
+            return None
+        with self._github.reading(doing):
+            files = found.get("files")
+            is_whole = files is not None and len(files) < _MOST_COMPARED
+            if not is_whole or found["merge_base_commit"]["sha"] != since:
+                return None
+            moved = (one["previous_filename"] for one in files if one["status"] == "renamed")
+            return frozenset(map(str, (*(one["filename"] for one in files), *moved)))
 
     def log(self, head: Head, path: str) -> Iterator[Past]:
         """As `ConfigRepository.log` says; one request where the last few commits have it.
@@ -231,8 +282,17 @@ class ApiRepository:
         return Line(self._github, self.name, head, path).past()
 
     def messages(self, head: Head, path: str) -> Iterator[Past]:
-        """As `ConfigRepository.messages` says; the API is exact at no cost."""
-        return self.log(head, path)
+        """As `ConfigRepository.messages` says; no request where the last changes came with `fetch`.
+
+        Where those end, or merges are among them, `log` goes on, from the newest on: what it lists
+        as a merge may repeat what was in it.
+        """
+        path = path.strip("/")
+        found, is_whole = self._files_of(head.commit).window(path) or ([], False)
+        yield from found
+        if not is_whole:
+            known = {past.id for past in found}
+            yield from (past for past in self.log(head, path) if past.id not in known)
 
     def read(self, commit: str, paths: Collection[str]) -> Mapping[str, bytes]:
         """As `ConfigRepository.read` says; some dozens of files a request.
@@ -240,7 +300,7 @@ class ApiRepository:
         Raises:
             UnsuitedError: A path is no UTF-8, or a file is too large for the API.
         """
-        return self._contents.read_at(commit, paths)
+        return self._files_of(commit, expects=False).texts(paths)
 
     def signer(self, committer: Identity) -> Identity:  # noqa: ARG002  (GitHub takes none)
         """As `ConfigRepository.signer` says: the token's owner.
@@ -323,12 +383,11 @@ class ApiRepository:
             commits = retry(lambda: self._history(branch.branch))
         except PromoteError:
             raise error from None
-        tree = tree_with(self._tree(parent), new.files, len(parent))
         for commit in commits:
             if commit.id == parent:
                 break
-            same = commit.parents == [parent] and commit.tree == tree
-            if same and commit.message.strip() == new.message.strip():
+            same = commit.parents == [parent] and commit.message.strip() == new.message.strip()
+            if same and commit.tree == self._tree_after(error, parent, new):
                 return commit.id
         held = commits[0].id if commits else ""
         stale = isinstance(error, GitHubError) and "STALE_DATA" in error.kinds
@@ -336,10 +395,11 @@ class ApiRepository:
 
     def _commit(self, branch: str, parent: str, new: NewCommit) -> dict[str, Any]:
         """The input of `createCommitOnBranch`."""
-        tree = self._tree(parent)
+        files = self._files_of(parent)
+        files.locate(new.files)
         for path in new.files:
-            check_writable(tree.get, path)
-            _check_suited(tree, path)
+            check_writable(files.find, path)
+            _check_suited(files.find(path), path)
         additions = [
             {"path": path, "contents": binascii.b2a_base64(content, newline=False).decode()}
             for path, content in sorted(new.files.items())
@@ -430,10 +490,19 @@ class ApiRepository:
             count = int(found["refs"]["totalCount"])
         return no_branch(self.name, branch, names, count)
 
-    def _tree(self, commit: str) -> dict[str, Entry]:
-        if commit not in self._trees:
-            self._trees[commit] = self._contents.tree(self._tree_ids.get(commit, commit))
-        return self._trees[commit]
+    def _files_of(self, commit: str, *, expects: bool = True) -> CommitFiles:
+        if commit not in self._files:
+            expected = self._expected if expects else {}
+            self._files[commit] = CommitFiles(commit, self._contents, expected)
+        return self._files[commit]
+
+    def _tree_after(self, error: PromoteError, parent: str, new: NewCommit) -> str:
+        """The id of the tree that a commit of ours has."""
+        try:
+            entries = retry(lambda: self._files_of(parent).around(new.files))
+        except PromoteError:
+            raise error from None
+        return tree_with(entries, new.files, len(parent))
 
 
 def _found(node: Mapping[str, Any]) -> _Found:
@@ -441,13 +510,12 @@ def _found(node: Mapping[str, Any]) -> _Found:
     return _Found(object_id(node["oid"]), parents, node["tree"]["oid"], str(node["message"]))
 
 
-def _check_suited(tree: Mapping[str, Entry], path: str) -> None:
-    if path in tree and tree[path].mode != "100644":
+def _check_suited(entry: Entry | None, path: str) -> None:
+    if entry and entry.mode != "100644":
         raise UnsuitedError(
-            f"`{path}` has the file mode {tree[path].mode}, and GitHub's API writes 100644 alone.",
+            f"`{path}` has the file mode {entry.mode}, and GitHub's API writes 100644 alone.",
             "Use `commit-via: git`.",
         )
-    refuse_other_bytes(path)
 
 
 def _update(branch: str, before: str | None, after: str) -> dict[str, Any]:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.effects.config_repository import UnsuitedError
-from gitops_promote.effects.github.errors import one_line
+from gitops_promote.effects.github.errors import UNKNOWN, GitHubError, one_line
 from gitops_promote.effects.tree import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from gitops_promote.effects.github.client import GitHub
+    from gitops_promote.effects.github.question import Question
 
 #: What one request asks for beside the file that is wanted: so many files ...
 MOST_FILES = 64
@@ -33,7 +35,11 @@ _LONGEST_TEXT = 500_000
 _LONGEST_BLOB = 100_000_000
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_OTHERS_READ = re.compile(r"\.ya?ml$|\.json$|(?:^|/)Kustomization$")
+_Found = TypeVar("_Found")
+
+#: What GraphQL says of a query that costs too much ("Rate limits and query limits for the GraphQL
+#: API", "GraphQL API resource limits").
+_TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
 
 
 def object_id(value: object) -> str:
@@ -116,17 +122,29 @@ def _tree_object(entries: Mapping[str, Entry]) -> bytes:
     return b"".join(line for _, line in sorted(lines))
 
 
-def refuse_other_bytes(path: str) -> None:
-    """Refuse a path that JSON can't hold: one that is not UTF-8.
+def is_readable(path: str) -> bool:
+    """Tell whether JSON can hold a path: whether it is UTF-8.
 
     Args:
         path: The path: with surrogates where it comes from this machine, with the mark for what
             could not be read where it comes from a server.
 
+    Returns:
+        True where it can.
+    """
+    return not re.search("[\ud800-\udfff\ufffd]", path)
+
+
+def refuse_other_bytes(path: str) -> None:
+    """Refuse a path that JSON can't hold: one that is not UTF-8.
+
+    Args:
+        path: The path.
+
     Raises:
         UnsuitedError: It is not UTF-8.
     """
-    if re.search("[\ud800-\udfff\ufffd]", path):
+    if not is_readable(path):
         raise UnsuitedError(
             f"The name of `{one_line(path)}` is not UTF-8, so GitHub's API can't be given it.",
             "Use `commit-via: git`.",
@@ -148,6 +166,121 @@ class Contents:
         self._sizes: dict[str, int] = {}
         self._files: dict[str, bytes] = {}
         self._odd: set[str] = set()
+        self._lean = False
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Explain an answer of another form, as `GitHub.reading` does.
+
+        Returns:
+            What the answer is read in.
+        """
+        return self._github.reading(self._doing)
+
+    def gently(
+        self, question: Question, send: Callable[[Question], _Found]
+    ) -> tuple[Question, _Found]:
+        """Ask for less than would be good to have where that was too much for the server.
+
+        Args:
+            question: The question.
+            send: Asks it.
+
+        Returns:
+            What was asked in the end, and what `send` gave.
+
+        Raises:
+            UnsuitedError: The server is too old.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        if self._lean:
+            question = question.lean()
+        try:
+            return question, send(question)
+        except RetryableError as error:
+            # It may have worked on it for too long; who asks to wait has not begun.
+            self._lean = self._lean or not error.wait
+            raise
+        except GitHubError as error:
+            if error.kinds & UNKNOWN:
+                what = f"{self._github.host} is too old to {self._doing} through its API."
+                raise UnsuitedError(what, "Use `commit-via: git`.") from None
+            if self._lean or not error.kinds & _TOO_MUCH:
+                raise
+        self._lean = True
+        return question.lean(), send(question.lean())
+
+    def ask(self, commit: str, question: Question) -> tuple[Question, Mapping[str, Any]]:
+        """Ask about a commit.
+
+        Args:
+            commit: Its id.
+            question: The question.
+
+        Returns:
+            What was asked in the end, and the fields of the `Commit`.
+
+        Raises:
+            UnsuitedError: The server is too old.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused, or there is no such commit.
+        """
+        return self.gently(
+            question,
+            lambda one: self._ask_commit(
+                commit, one.declared, one.fields, one.fragments, one.variables
+            ),
+        )
+
+    def listings(self, commit: str, folders: Sequence[str]) -> dict[str, Entry]:
+        """List what is directly in some folders of a commit.
+
+        Args:
+            commit: The commit's id.
+            folders: The folders, parents first; the root is empty.
+
+        Returns:
+            The entries, by path.
+
+        Raises:
+            UnsuitedError: There is a path that is no UTF-8.
+            RetryableError: The network or the server failed in a way that may pass.
+            PromoteError: It was refused.
+        """
+        below = [folder for folder in folders if folder]
+        declared = "".join(f", $f{n}: String!" for n in range(len(below)))
+        fields = [
+            f"f{n}: file(path: $f{n}) {{ object {{ ...entries }} }}" for n in range(len(below))
+        ]
+        fragment = "fragment entries on Tree { entries { name mode oid } }"
+        variables = {f"f{n}": folder for n, folder in enumerate(below)}
+        every = " ".join(["tree { ...entries }", *fields])
+        found = self._ask_commit(commit, declared, every, fragment, variables)
+        entries: dict[str, Entry] = {}
+        with self.reading():
+            trees = {folder: (found[f"f{n}"] or {}).get("object") for n, folder in enumerate(below)}
+            for folder, tree in {"": found["tree"], **trees}.items():
+                for one in (tree or {}).get("entries") or ():
+                    refuse_other_bytes(one["name"])
+                    path = f"{folder}/{one['name']}" if folder else one["name"]
+                    entries[path] = Entry(f"{int(one['mode']):06o}", object_id(one["oid"]))
+        return entries
+
+    def _ask_commit(
+        self, commit: str, declared: str, fields: str, fragments: str, variables: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        owner, _, repository = self._name.partition("/")
+        document = (
+            f"query($owner: String!, $name: String!, $commit: GitObjectID!{declared}) "
+            "{ repository(owner: $owner, name: $name) { object(oid: $commit) "
+            f"{{ ... on Commit {{ {fields} }} }} }} }} {fragments}"
+        )
+        every = {"owner": owner, "name": repository, "commit": commit, **variables}
+        data = self._github.graphql(document, every, self._doing, needs="contents=read")
+        found = (data.get("repository") or {}).get("object")
+        if not isinstance(found, dict):
+            raise PromoteError(f"{self._name} has no commit {commit[:12]}.", "Run the job again.")
+        return found
 
     def tree(self, name: str) -> dict[str, Entry]:
         """Read a whole tree.
@@ -200,32 +333,30 @@ class Contents:
             self._files[name] = self._read_bytes(name)
         return self._files[name]
 
-    def read_at(self, commit: str, paths: Collection[str]) -> dict[str, bytes]:
-        """Read files of a commit without its tree: `MOST_FILES` of them in a request.
+    def fetch(self, names: Sequence[str]) -> None:
+        """Read files that will be wanted: some dozens in a request, as far as they are texts.
 
         Args:
-            commit: The commit's id.
-            paths: The files.
-
-        Returns:
-            The content of those that are regular files.
+            names: Their ids.
 
         Raises:
-            UnsuitedError: A path is no UTF-8, or a file is too large for the API.
             RetryableError: The network or the server failed in a way that may pass.
-            PromoteError: It was refused, or there is no such commit.
+            PromoteError: It was refused.
         """
-        for path in paths:
-            refuse_other_bytes(path)
-        # What leads nowhere in a tree is not asked for: an empty part may mean the root.
-        wanted = [path for path in paths if {"", ".", ".."}.isdisjoint(path.split("/"))]
-        content: dict[str, bytes] = {}
-        for start in range(0, len(wanted), MOST_FILES):
-            some = wanted[start : start + MOST_FILES]
-            entries = self._read_entries(commit, some)
-            files = {path: one.object for path, one in entries.items() if one.kind == "file"}
-            content |= {path: self.read(name, files.values()) for path, name in files.items()}
-        return content
+        left = [name for name in dict.fromkeys(names) if not self.has(name)]
+        while left := [name for name in left if not self.has(name) and self._is_text(name)]:
+            self._read_texts(self._fitting(left[0], left[1:]))
+
+    def take(self, name: str, blob: Mapping[str, Any]) -> None:
+        """Keep what came of a file with a look-up: its size, and its text if that is right.
+
+        Args:
+            name: Its id.
+            blob: The fields of the `Blob`.
+        """
+        self._sizes[name] = int(blob["byteSize"])
+        if "text" in blob and not self.has(name):
+            self._take_text(name, blob)
 
     def has(self, name: str) -> bool:
         """Whether a file is here already.
@@ -276,33 +407,6 @@ class Contents:
         else:
             self._odd.add(name)
 
-    def _read_entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
-        """What a commit has at some paths; the text of files comes along."""
-        owner, _, repository = self._name.partition("/")
-        declared = "".join(f", $p{n}: String!" for n in range(len(paths)))
-        fields = "".join(f" f{n}: file(path: $p{n}) {{ ...file }}" for n in range(len(paths)))
-        document = (
-            f"query($owner: String!, $name: String!, $commit: GitObjectID!{declared}) "
-            "{ repository(owner: $owner, name: $name) { object(oid: $commit) "
-            f"{{ ... on Commit {{{fields} }} }} }} }} "
-            "fragment file on TreeEntry { mode oid size object { ... on Blob { text } } }"
-        )
-        variables = {f"p{n}": path for n, path in enumerate(paths)}
-        variables |= {"owner": owner, "name": repository, "commit": commit}
-        data = self._github.graphql(document, variables, self._doing, needs="contents=read")
-        found = (data.get("repository") or {}).get("object")
-        if found is None:
-            raise PromoteError(f"{self._name} has no commit {commit[:12]}.", "Run the job again.")
-        entries = {}
-        with self._github.reading(self._doing):
-            for n, path in enumerate(paths):
-                if one := found[f"f{n}"]:
-                    entry = Entry(f"{one['mode']:06o}", object_id(one["oid"]))
-                    entries[path] = entry
-                    self._sizes[entry.object] = int(one["size"])
-                    self._take_text(entry.object, one["object"])
-        return entries
-
     def _read_bytes(self, name: str) -> bytes:
         if self._sizes.get(name, 0) > _LONGEST_BLOB:
             raise UnsuitedError(
@@ -317,58 +421,6 @@ class Contents:
                 "Run the job again, or use `commit-via: git`.",
             )
         return content
-
-
-class Nearby:
-    """Reads the files of a tree; those that are likely to be read next come with one.
-
-    Args:
-        entries: What the tree has, by path.
-        contents: Where the files are read.
-    """
-
-    def __init__(self, entries: Mapping[str, Entry], contents: Contents) -> None:
-        self._entries = entries
-        self._contents = contents
-        self._others: list[tuple[list[str], str]] | None = None
-
-    def read(self, path: str, entry: Entry) -> bytes:
-        """Read a file, as `Tree` asks for it.
-
-        Args:
-            path: Its path.
-            entry: What the tree has there.
-
-        Returns:
-            Its content.
-
-        Raises:
-            RetryableError: The network or the server failed in a way that may pass.
-            PromoteError: It was refused.
-        """
-        others = [] if self._contents.has(entry.object) else self._near(path)
-        return self._contents.read(entry.object, others)
-
-    def _near(self, path: str) -> list[str]:
-        """The ids of all YAML and JSON files: those of the same folder first, the far ones last."""
-        if self._others is None:
-            self._others = [
-                (other.split("/")[:-1], entry.object)
-                for other, entry in self._entries.items()
-                if entry.kind == "file" and _OTHERS_READ.search(other)
-            ]
-        folder = path.split("/")[:-1]
-        return [name for _, name in sorted(self._others, key=lambda at: _distance(folder, at[0]))]
-
-
-def _distance(folder: Sequence[str], other: Sequence[str]) -> int:
-    """How many steps lead from one folder to another."""
-    common = 0
-    for one, two in zip(folder, other, strict=False):
-        if one != two:
-            break
-        common += 1
-    return len(folder) + len(other) - 2 * common
 
 
 def _place_in_tree(item: tuple[str, Any]) -> bytes:

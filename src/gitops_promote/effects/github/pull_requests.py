@@ -26,10 +26,7 @@ _COMMIT = """
 fragment commit on Commit { oid message author { name } parents(first: 2) { nodes { oid } } }
 """
 # By the branch and not by its name, which the branches of any number of forks may have, too.
-_FIND = (
-    """
-query($owner: String!, $name: String!, $ref: String!) {
-  repository(owner: $owner, name: $name, followRenames: false) {
+_REF = """
     ref(qualifiedName: $ref) {
       target { ...commit }
       open: associatedPullRequests(states: [OPEN], first: 100) {
@@ -47,11 +44,28 @@ query($owner: String!, $name: String!, $ref: String!) {
         nodes { headRefOid isCrossRepository }
       }
     }
-  }
-}
 """
-    + _COMMIT
-)
+_FIND = f"""
+query(
+  $owner: String!, $name: String!, $ref: String!, $base: String!, $branch: String!, $most: Int!
+) {{
+  repository(owner: $owner, name: $name, followRenames: false) {{{_REF}
+    base: ref(qualifiedName: $base) {{
+      compare(headRef: $branch) {{
+        aheadBy
+        commits(last: $most) {{ nodes {{ ...commit }} }}
+      }}
+    }}
+  }}
+}}
+{_COMMIT}
+"""
+_FIND_ALONE = f"""
+query($owner: String!, $name: String!, $ref: String!) {{
+  repository(owner: $owner, name: $name, followRenames: false) {{{_REF}  }}
+}}
+{_COMMIT}
+"""
 _HOLDS = """
 query($owner: String!, $name: String!, $ref: String!, $number: Int!) {
   repository(owner: $owner, name: $name, followRenames: false) {
@@ -60,24 +74,13 @@ query($owner: String!, $name: String!, $ref: String!, $number: Int!) {
   }
 }
 """
-_COMPARE = (
-    """
-query(
-  $owner: String!, $name: String!, $base: String!, $ref: String!, $branch: String!, $most: Int!
-) {
-  repository(owner: $owner, name: $name, followRenames: false) {
-    head: ref(qualifiedName: $ref) { target { oid } }
-    base: ref(qualifiedName: $base) {
-      compare(headRef: $branch) {
-        aheadBy
-        commits(last: $most) { nodes { ...commit } }
-      }
-    }
+_REWRITE = """
+mutation($input: UpdatePullRequestInput!) {
+  updatePullRequest(input: $input) {
+    pullRequest { state headRef { name target { oid } } }
   }
 }
 """
-    + _COMMIT
-)
 _AUTO_MERGE = """
 mutation($pull: ID!, $method: PullRequestMergeMethod!, $commit: GitObjectID!) {
   enablePullRequestAutoMerge(
@@ -121,6 +124,8 @@ class PullRequests:
         self._doing = f"find the pull requests of {repository}"
         owner, _, name = repository.partition("/")
         self._names = {"owner": owner, "name": name}
+        # What the last answer said: a branch, its commit, and the open pull request that has it.
+        self._seen: tuple[str, str, int] | None = None
 
     def find(self, branch: str, base: Head) -> Proposal:
         """Find what stands for review on a branch.
@@ -137,7 +142,7 @@ class PullRequests:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
-        found = self._ask(_FIND, ref=f"refs/heads/{branch}")
+        found = self._ask_for(branch, base)
         with self._github.reading(self._doing):
             ref = found["ref"]
             if not ref:
@@ -147,7 +152,7 @@ class PullRequests:
             left = [node["headRefOid"] for node in _own(ref["over"])]
         # Of several, which only people can open, the one to our base is ours.
         pulls.sort(key=lambda pull: (pull.base != base.branch, pull.number))
-        commits, is_whole = self._commits(branch, base, head)
+        commits, is_whole = self._commits(branch, head, found["base"])
         return Proposal(
             branch=branch,
             commit=head.id,
@@ -174,6 +179,9 @@ class PullRequests:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
+        seen, self._seen = self._seen, None
+        if seen == (branch, commit, pull.number):
+            return True  # by the last answer: nothing was asked since
         # By its number, as lists of what was just opened may be late.
         try:
             found = self._ask(_HOLDS, ref=f"refs/heads/{branch}", number=pull.number)
@@ -207,10 +215,12 @@ class PullRequests:
         values = {"title": text.title, "body": text.body, "head": branch, "base": base}
         path = f"/repos/{self._repository}/pulls"
         try:
-            made = self._github.rest("POST", path, doing, input={**values, "draft": draft})
+            made = self._rest("POST", path, doing, {**values, "draft": draft})
         except GitHubError as error:
             raise self._not_opened(branch, error) from None
         with self._github.reading(doing):
+            if made["state"] == "open":
+                self._seen = (made["head"]["ref"], made["head"]["sha"], made["number"])
             return PullRequest(
                 number=made["number"],
                 url=made["html_url"],
@@ -231,10 +241,15 @@ class PullRequests:
             RetryableError: GitHub failed in a way that may pass.
             PromoteError: GitHub refused.
         """
-        values = {"title": text.title, "body": text.body}
-        values |= {"base": base} if base != pull.base else {}
-        path = f"/repos/{self._repository}/pulls/{pull.number}"
-        self._github.rest("PATCH", path, f"change pull request #{pull.number}", input=values)
+        values = {"pullRequestId": pull.node, "title": text.title, "body": text.body}
+        values |= {"baseRefName": base} if base != pull.base else {}
+        doing = f"change pull request #{pull.number}"
+        found = self._graphql(_REWRITE, {"input": values}, doing)
+        with self._github.reading(doing):
+            now = found["updatePullRequest"]["pullRequest"]
+            ref = now["headRef"]
+            if ref and now["state"] == "OPEN":
+                self._seen = (ref["name"], ref["target"]["oid"], pull.number)
 
     def comment(self, pull: PullRequest, body: str) -> None:
         """Comment on a pull request, unless the same was said already.
@@ -251,7 +266,7 @@ class PullRequests:
             return
         path = f"/repos/{self._repository}/issues/{pull.number}/comments"
         doing = f"comment on pull request #{pull.number}"
-        self._github.rest("POST", path, doing, input={"body": body})
+        self._rest("POST", path, doing, {"body": body})
 
     def close(self, pull: PullRequest) -> None:
         """Close a pull request.
@@ -265,7 +280,7 @@ class PullRequests:
         """
         path = f"/repos/{self._repository}/pulls/{pull.number}"
         doing = f"close pull request #{pull.number}"
-        self._github.rest("PATCH", path, doing, input={"state": "closed"})
+        self._rest("PATCH", path, doing, {"state": "closed"})
 
     def settle(self, pull: PullRequest, wanted: PullRequestInputs) -> list[str]:
         """Set labels, people and the milestone; what is there already stays.
@@ -308,7 +323,7 @@ class PullRequests:
         variables = {"pull": pull.node, "method": method, "commit": commit}
         doing = f"let pull request #{pull.number} merge itself"
         try:
-            self._github.graphql(_AUTO_MERGE, variables, doing, needs="pull_requests=write")
+            self._graphql(_AUTO_MERGE, variables, doing)
         except GitHubError as error:
             return [_no_auto_merge(pull, wanted.auto_merge, error)]
         return []
@@ -405,7 +420,7 @@ class PullRequests:
             path = f"/repos/{self._repository}/issues/{pull.number}"
             doing = f"set milestone {wanted.milestone} of pull request #{pull.number}"
             try:
-                self._github.rest("PATCH", path, doing, input={"milestone": wanted.milestone})
+                self._rest("PATCH", path, doing, {"milestone": wanted.milestone})
             except GitHubError as error:
                 if error.status != 422:
                     raise
@@ -419,7 +434,7 @@ class PullRequests:
         self, pull: PullRequest, kind: str, what: str, doing: str, values: Mapping[str, Any]
     ) -> Any:  # noqa: ANN401  (what GitHub answers)
         path = f"/repos/{self._repository}/{kind}/{pull.number}/{what}"
-        return self._github.rest("POST", path, doing, input=dict(values))
+        return self._rest("POST", path, doing, values)
 
     def _not_opened(self, branch: str, error: GitHubError) -> PromoteError:
         """What it means that a pull request was not opened; GitHub has texts for it, no codes."""
@@ -438,18 +453,28 @@ class PullRequests:
             )
         return moved if "No commits between" in error.said else error
 
+    def _ask_for(self, branch: str, base: Head) -> dict[str, Any]:
+        """Ask for a branch, its pull requests, and what it has that the base has not."""
+        variables = {"ref": f"refs/heads/{branch}", "base": f"refs/heads/{base.branch}"}
+        try:
+            return self._ask(_FIND, **variables, branch=branch, most=MOST_COMMITS)
+        except GitHubError as error:
+            # A server may say so of a branch that isn't there, instead of comparing nothing.
+            if "NOT_FOUND" not in error.kinds:
+                raise
+            found = self._ask(_FIND_ALONE, ref=variables["ref"])
+            if found.get("ref"):
+                raise error from None
+            return found
+
     def _commits(
-        self, branch: str, base: Head, head: BranchCommit
+        self, branch: str, head: BranchCommit, base: Mapping[str, Any] | None
     ) -> tuple[tuple[BranchCommit, ...], bool]:
-        refs = {"base": f"refs/heads/{base.branch}", "ref": f"refs/heads/{branch}"}
-        found = self._ask(_COMPARE, **refs, branch=branch, most=MOST_COMMITS)
         moved = MovedHeadError(f"{branch} of {self._repository} is being changed.")
         with self._github.reading(self._doing):
-            if not (found["base"] and found["head"]):
+            if not base:
                 raise moved
-            if found["head"]["target"]["oid"] != head.id:
-                raise moved
-            compared = found["base"]["compare"]
+            compared = base["compare"]
             if not compared:  # they have nothing in common
                 return (head,), False
             commits = _newest_first(map(_commit, compared["commits"]["nodes"]), head.id)
@@ -458,12 +483,19 @@ class PullRequests:
             raise moved
         return commits, is_whole
 
-    def _ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401  (what GitHub answers)
-        names = {**self._names, **variables}
+    def _ask(self, query: str, **variables: object) -> dict[str, Any]:
         # To look needs less, but who looks here is about to write.
-        data = self._github.graphql(query, names, self._doing, needs="pull_requests=write")
+        data = self._graphql(query, {**self._names, **variables}, self._doing)
         with self._github.reading(self._doing):
             return {**data["repository"]}
+
+    def _graphql(self, document: str, variables: Mapping[str, Any], doing: str) -> dict[str, Any]:
+        self._seen = None
+        return self._github.graphql(document, variables, doing, needs="pull_requests=write")
+
+    def _rest(self, verb: str, path: str, doing: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401  (what GitHub answers)
+        self._seen = None
+        return self._github.rest(verb, path, doing, input=dict(values))
 
 
 def _no_auto_merge(pull: PullRequest, method: str, error: GitHubError) -> str:
