@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
+from gitops_promote.core.errors import BusyError, MovedHeadError, PromoteError, RetryableError
 from gitops_promote.effects.retry import LONGEST_WAIT, PATIENCE, TRIES, retry
 
 if TYPE_CHECKING:
@@ -78,16 +78,37 @@ def test_what_will_not_pass_is_not_tried_again(clock: Clock) -> None:
     assert clock.pauses == []
 
 
-def test_a_moved_branch_is_tried_until_patience_ends(clock: Clock) -> None:
-    # And leaves the server all of its tries.
-    moved = [MovedHeadError("Moved.")] * 2 * TRIES
-    assert retry(failing(*moved, *[RetryableError("Lost.")] * (TRIES - 1))) == 3 * TRIES
-    assert max(clock.pauses) <= 1.5 * 5
+@pytest.mark.parametrize("rivals", [MovedHeadError, BusyError])
+def test_rivals_are_met_until_patience_ends(rivals: type[RetryableError], clock: Clock) -> None:
+    with pytest.raises(rivals):
+        retry(failing(*[rivals("Moved.")] * 10_000, seconds=0.5, clock=clock))
 
-    clock.now, clock.pauses = 0.0, []
-    with pytest.raises(MovedHeadError):
-        retry(failing(*[MovedHeadError("Moved.")] * 1000))
-    assert PATIENCE - 1.5 * 5 <= clock.now <= PATIENCE
+    # Tries come closer together at the end, and the last one begins before it.
+    assert PATIENCE <= clock.now <= PATIENCE + 0.5
+    assert len(clock.pauses) > 10
+
+
+def test_rivals_leave_a_server_all_of_its_tries(clock: Clock) -> None:
+    moved, lost = [MovedHeadError("Moved.")] * 5, [RetryableError("Lost.")] * (TRIES - 1)
+
+    assert retry(failing(*moved, *lost, *moved, *lost, MovedHeadError("Moved."), *lost)) == 21
+    assert len(clock.pauses) == 20
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 1.0])
+def test_rivals_part_by_what_a_try_takes_and_how_many_were_lost(
+    seconds: float, clock: Clock
+) -> None:
+    longest: dict[int, float] = {}
+    for _ in range(300):
+        clock.now, clock.pauses = 0.0, []
+        retry(failing(*[MovedHeadError("Moved.")] * 6, seconds=seconds, clock=clock))
+        for lost, pause in enumerate(clock.pauses, 1):
+            longest[lost] = max(longest.get(lost, 0), pause)
+
+    for lost, pause in longest.items():
+        bound = max(2.5 * lost * seconds, 0.2)
+        assert 0.9 * bound <= pause <= bound
 
 
 def test_pauses_part_rivals(clock: Clock) -> None:
@@ -146,9 +167,9 @@ def test_waiting_that_is_asked_for_takes_nothing_from_the_patience_with_rivals(
     moved = [MovedHeadError("Moved.") for _ in range(1000)]
 
     with pytest.raises(MovedHeadError):
-        retry(failing(RetryableError("Later.", wait=200), *moved))
+        retry(failing(RetryableError("Later.", wait=200), *moved, seconds=1, clock=clock))
 
-    assert 200 + PATIENCE - 10 <= clock.now <= 200 + 22 + PATIENCE
+    assert 200 + PATIENCE <= clock.now <= 200 + 22 + PATIENCE + 2
 
 
 def test_who_asks_to_wait_each_time_gets_no_more_tries_than_who_fails(clock: Clock) -> None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
+from gitops_promote.core.errors import BusyError, MovedHeadError, PromoteError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,9 @@ class GitError(Exception):
     @property
     def own(self) -> str:
         """What git and ssh say themselves."""
-        lines = self.messages.splitlines()
+        # Only these two end a line for git, which then says again whose the next one is: a hook
+        # may print what Python takes for the end of one.
+        lines = re.split("[\r\n]", self.messages)
         return "\n".join(line for line in lines if not line.startswith(("remote:", "hint:")))
 
     @property
@@ -55,6 +57,11 @@ class GitError(Exception):
             r"^!\t[^\t]*\t\[(?:remote )?(?:rejected|failure)\] \((.*)\)$", self.output, re.MULTILINE
         )
         return match[1] if match else ""
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether a push was given up before anything was sent: the branch isn't where it was."""
+        return bool(re.search(r"^!\t[^\t]*\t\[rejected\]", self.output, re.MULTILINE))
 
     @property
     def last(self) -> str:
@@ -95,26 +102,55 @@ class _Rule:
 
 _AGAIN = "Run the job again; if it lasts, look at the status of {host}."
 
-#: On the reason that `git push --porcelain` gives.
+_LOCKED = "Branch {branch} of {url} is locked, as another push changes it."
+_UNLOCK = (
+    "Run the job again; if it lasts, a git that was ended on the server left its lock behind.{said}"
+)
+
+#: What tells, of a branch that could not be set, that another run was faster.
+_OVERTAKEN = (
+    r"is at \w+ but expected|reference already exists|reference does not exist|"
+    r"unable to resolve reference"
+)
+
+#: On the reason that `git push --porcelain` gives. What may pass is known by the whole of it, as
+#: some servers let their hooks give one.
 _REJECTIONS: Sequence[_Rule] = (
     _Rule(
-        r"fetch first|non-fast-forward|stale info|remote ref updated since checkout|"
-        r"incorrect old value|but expected|reference already exists",
+        r"^(?:fetch first|non-fast-forward|stale info|remote ref updated since checkout|"
+        r"incorrect old value provided|reference already exists|reference does not exist)$|"
+        rf"^cannot lock ref '[^']*': (?:{_OVERTAKEN})",
         "Branch {branch} of {url} moved while the change was made.",
         "Run the job again.",
         MovedHeadError,
     ),
     _Rule(
-        # The reason alone doesn't tell why: the server's own git does, on another line.
-        r"failed to update ref",
+        # The reason alone doesn't tell why: the server's own git does, on another line. No hook
+        # has refused then.
+        r"^failed to update ref$",
         "Branch {branch} of {url} moved while the change was made.",
         "Run the job again.",
         MovedHeadError,
-        said=r"but expected|reference already exists",
+        said=rf"cannot lock ref '[^']*': (?:{_OVERTAKEN})",
     ),
     _Rule(
-        r"failed to update ref|cannot lock ref|unable to lock|failed to lock|"
-        r"[Ii]nternal [Ss]erver [Ee]rror|remote failed to report status|try again",
+        r"^cannot lock ref '[^']*': Unable to create .*: File exists|"
+        r"reference is already locked$",
+        _LOCKED,
+        _UNLOCK,
+        BusyError,
+    ),
+    _Rule(
+        r"^failed to update ref$",
+        _LOCKED,
+        _UNLOCK,
+        BusyError,
+        said=r"cannot lock ref '[^']*': Unable to create .*: File exists",
+    ),
+    _Rule(
+        r"^(?:failed to update ref|failure|remote failed to report status)$|"
+        r"^(?:cannot lock ref|unable to lock|failed to lock|lock error)\b|"
+        r"^[Ii]nternal [Ss]erver [Ee]rror\b",
         "{url} could not update branch {branch} just now: {reason}.{said}",
         "Run the job again.",
         RetryableError,
@@ -140,7 +176,13 @@ _REJECTIONS: Sequence[_Rule] = (
 #: On what git itself says, the telling before the vague.
 _MESSAGES: Sequence[_Rule] = (
     _Rule(
-        r"returned error: (?:5\d\d|429|408)|HTTP (?:5\d\d|429|408)\b",
+        r"returned error: 429|HTTP 429\b",
+        "{host} says that it is asked too often: {last}.{said}",
+        "Run the job again later.",
+        BusyError,
+    ),
+    _Rule(
+        r"returned error: (?:5\d\d|408)|HTTP (?:5\d\d|408)\b",
         "{host} failed to answer for {url}: {last}.{said}",
         _AGAIN,
         RetryableError,
@@ -260,7 +302,7 @@ def explain(failure: GitError, place: Place) -> PromoteError:
 
     Returns:
         The error to raise: a `RetryableError` where another try may succeed, `MovedHeadError` where
-        another commit came first.
+        another commit came first, `BusyError` where others keep the server from it.
     """
     rules = _REJECTIONS if failure.rejection else _MESSAGES
     text = failure.rejection or failure.own

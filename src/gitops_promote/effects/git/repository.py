@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 from gitops_promote.core.errors import PromoteError, RetryableError
-from gitops_promote.core.review.proposal import BranchCommit, Proposal
 from gitops_promote.effects.config_repository import Head, NewCommit, NoBranchError, no_branch
 from gitops_promote.effects.git.errors import GitError
 from gitops_promote.effects.git.partial_clone import (
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from threading import Thread
 
+    from gitops_promote.core.review.proposal import Proposal
     from gitops_promote.core.snapshot import Snapshot
     from gitops_promote.effects.config_repository import Past
     from gitops_promote.effects.git.traffic import Traffic
@@ -198,22 +198,23 @@ class GitRepository:
         return answer.strip()
 
     def push(self, head: Head, new: NewCommit) -> str:
-        """As `ConfigRepository.push` says; a plain fast-forward."""
+        """As `ConfigRepository.push` says; a fast-forward, of the very commit that was fetched."""
         commit = self.commit(head.commit, new.files, new.message, new.author, new.committer)
-        self.send(commit, head)
+        # Without the lease, a branch that was moved back or deleted meanwhile would come back.
+        self.send(commit, head, _lease(head))
         return commit
 
     def reset(self, branch: Head, base: Head, new: NewCommit) -> str:
         """As `ConfigRepository.reset` says; the one push here that may go back."""
         commit = self.commit(base.commit, new.files, new.message, new.author, new.committer)
         # Without a `+`, which would push even where the branch isn't at that commit any more.
-        self.send(commit, branch, f"--force-with-lease={branch.branch}:{branch.commit}")
+        self.send(commit, branch, _lease(branch))
         return commit
 
     def delete(self, branch: Head) -> None:
         """As `ConfigRepository.delete` says."""
         try:
-            self.send("", branch, f"--force-with-lease={branch.branch}:{branch.commit}")
+            self.send("", branch, _lease(branch))
         except PromoteError as error:
             try:
                 is_gone = branch.branch not in self._branches()
@@ -236,6 +237,11 @@ class GitRepository:
             RetryableError: The network or the server failed in a way that may pass.
             PromoteError: Access is refused.
         """
+        from gitops_promote.core.review.proposal import (  # noqa: PLC0415  (start-up time)
+            BranchCommit,
+            Proposal,
+        )
+
         try:
             if branch not in self._branches():
                 return Proposal(branch)
@@ -323,19 +329,18 @@ class GitRepository:
             self._clone.run("push", *usual, *options, "--", self._remote.url, target)
         except (GitError, RetryableError) as failure:
             error: PromoteError
+            is_sent = True
             if isinstance(failure, GitError):
-                error = self._private.explain(failure, head.branch)
+                error, is_sent = self._private.explain(failure, head.branch), not failure.is_unsent
             else:
                 error = failure
             # Where only the answer was lost, the change is in place; https may even have sent it
             # again, and found the branch moved.
-            arrived = isinstance(error, RetryableError) and self._arrived(commit, head)
-            if not arrived:
+            may_be_there = is_sent and isinstance(error, RetryableError)
+            if not (may_be_there and self._arrived(commit, head)):
                 raise error from None
 
-    def _count(
-        self, meter: Meter, command: Sequence[str], repository: str, moved: Traffic
-    ) -> None:
+    def _count(self, meter: Meter, command: Sequence[str], repository: str, moved: Traffic) -> None:
         """Tell what was moved; what is fetched in the background, by what it is for."""
         from gitops_promote.effects.timings import FETCH, HISTORY  # noqa: PLC0415  (rarely asked for)
 
@@ -423,6 +428,11 @@ class _Files:
 
     def expect(self, paths: Iterable[str]) -> None:
         self._clone.expect(self._commit, paths)
+
+
+def _lease(branch: Head) -> str:
+    """Let a push change a branch only if it is still where it was."""
+    return f"--force-with-lease={branch.branch}:{branch.commit}"
 
 
 def _data(content: bytes) -> bytes:
