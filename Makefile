@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --gen
 	--no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint tests format demo bench schema lock upgrade clean
+.PHONY: help test lint tests format demo bench bundle schema lock upgrade clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -36,9 +36,14 @@ format: $(VENV) ## let ruff format and fix
 demo: $(VENV) ## a release from dev to prod and back, in a config repository made for it
 	@$(BIN)/python demo/demo.py
 
-bench: $(VENV) ## time the action's bootstrap, and calls for many files
-	$(BIN)/python bench/bootstrap.py
+bench: $(VENV) ## time everything against what people use instead; takes half an hour
+	$(BIN)/python bench/edit.py
+	$(BIN)/python bench/promotion.py
 	$(BIN)/python bench/fan_out.py
+	$(BIN)/python bench/bootstrap.py
+
+bundle: $(VENV) ## what a release carries, for the CPythons on the PATH; others: PYTHONS='/a/python3.14 ...'
+	$(BIN)/python release/bundle.py . $(PYTHONS)
 
 schema: $(VENV) ## write the policy file's JSON Schema from its definition
 	$(BIN)/python -c "import json; from gitops_promote.core.policy.schema import schema; \
@@ -53,7 +58,7 @@ upgrade: UPGRADE := --upgrade
 upgrade: lock ## write the locks with the newest versions
 
 clean: ## remove what the other targets made
-	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build bundle dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV): requirements/dev.txt requirements/make_venv.py pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python of at least 3.10 is on the PATH; name one: make PYTHON=/path/to/python3'; exit 1; }

@@ -1,7 +1,7 @@
 """Time one promotion to many overlays in one call against a shell's loop over the same files.
 
 All work on the same config repository, behind git's own http server: clone, change a line of each
-file, commit, push. What isn't installed is left out: kustomize, and yq of mikefarah/yq.
+file, commit, push. kustomize and yq are built where they are missing and Go is on the machine.
 
 Usage: fan_out.py [ROUNDS [FILES ...]]
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from tools import find_tools
+
 from clusters import ENVIRONMENTS, OLD, TARGETS, Kind, clusters, make_clusters
 from memory import SHOP
 from servers import GitHttpServer, git
@@ -46,11 +47,11 @@ def ways() -> Iterator[Way]:
     overlays, values = "clusters/*/*/kustomization.yaml", "clusters/*/*/values.yaml"
     line = f'sed -i \'s/newTag: "{OLD}"/newTag: "{NEW}"/\' {overlays}'
     yield Way("git and one `sed -i` for all, overlays", "kustomize", _by_hand(line))
-    if shutil.which("kustomize"):
+    if "kustomize" in find_tools():
         edit = f'(cd "$folder" && kustomize edit set image {SHOP}={SHOP}:{NEW})'
         loop = f"for folder in clusters/*/*/; do {edit}; done"
         yield Way("git and a loop of `kustomize edit set image`", "kustomize", _by_hand(loop))
-    if _has_yq():
+    if "yq" in find_tools():
         change = f'(.images[] | select(.name == "{SHOP}") | .newTag) = "{NEW}"'
         loop = f"for file in {overlays}; do yq -i '{change}' \"$file\"; done"
         yield Way("git and a loop of `yq -i`, overlays", "kustomize", _by_hand(loop))
@@ -112,13 +113,6 @@ def _by_hand(change: str) -> str:
             "git push --quiet",
         ]
     )
-
-
-def _has_yq() -> bool:
-    if not shutil.which("yq"):
-        return False
-    done = subprocess.run(["yq", "--version"], capture_output=True, text=True, check=False)
-    return "mikefarah" in done.stdout
 
 
 def _time(way: Way, bare: Path, url: str, count: int) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: After so many commits, of which most changed something else, it is looked at a file: before any
 #: more of them are fetched; and after so many times as many again.
-_FIRST_LOOK, _NEXT_LOOK = 190, 8
+_FIRST_LOOK, _NEXT_LOOK = 780, 9
 
 
 class _Line:

@@ -304,9 +304,10 @@ class PartialClone:
 
     @property
     def _asking(self) -> tuple[str, ...]:
-        # A server that is told of a commit here takes all below it to be here, too, and sends only
-        # what differs from that.
-        return ("fetch.negotiationAlgorithm=noop",) if self.is_partial else ()
+        # A server that is told of a commit here takes all its folders to be here, too, and sends
+        # none of them. Where none are wanted that is right, and saves it much work.
+        missing = self.filter == TWO_LEVELS
+        return ("fetch.negotiationAlgorithm=noop",) if missing else ()
 
     def _walk(self, commit: str, path: str) -> _Look:
         """Look up a path, and fetch the folders on the way."""

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 #: So many commits of a branch come with the first fetch, and so many once more are asked for. The
 #: last is what git takes for all.
-DEPTHS = (50, 500, 5000, 2**31 - 1)
+DEPTHS = (50, 200, 800, 2400, 7200, 21600, 2**31 - 1)
 
 #: Commits without their folders are small, and not all of them are about one app.
 MESSAGES = 200
 #: A fetch of no more commits than this takes no time to speak of.
-_SHORT = 500
+_SHORT = 800
 #: Keeps what was fetched to look further back.
 _REF = "refs/deeper"
 

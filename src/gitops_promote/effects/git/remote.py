@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 Scheme = Literal["https", "http", "ssh", "file"]
 
 _HOST = r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
-_WEB_URL = re.compile(
-    rf"(?P<scheme>https?)://(?:(?P<user>[^/@\s\\]*)@)?{_HOST}(?::(?P<port>\d{{1,5}}))?"
-    r"(?P<path>/[^\s\\?#]+)",
-    re.IGNORECASE,
+# Texts, as a call needs one or two of them, and to compile all takes its time.
+_WEB_URL = (
+    rf"(?i)(?P<scheme>https?)://(?:(?P<user>[^/@\s\\]*)@)?{_HOST}(?::(?P<port>\d{{1,5}}))?"
+    r"(?P<path>/[^\s\\?#]+)"
 )
-_SSH_URL = re.compile(rf"ssh://(?:(?P<user>[^/@\s\\]*)@)?{_HOST}(?::\d{{1,5}})?/\S+", re.IGNORECASE)
+_SSH_URL = rf"(?i)ssh://(?:(?P<user>[^/@\s\\]*)@)?{_HOST}(?::\d{{1,5}})?/\S+"
 # The short form of git-clone(1). A second colon would name a remote helper, such as `ext::`; an `@`
 # after the first is rather a password's end.
-_SSH_SHORT = re.compile(rf"(?:(?P<user>[\w.+-]+)@)?{_HOST}:(?!//|:|[^/]*@)[^\s-]\S*")
-_GITHUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+")
-_LOCAL_PATH = re.compile(r"/|\.\.?(?:[/\\]|$)|~|[A-Za-z]:[\\/]")
+_SSH_SHORT = rf"(?:(?P<user>[\w.+-]+)@)?{_HOST}:(?!//|:|[^/]*@)[^\s-]\S*"
+_GITHUB_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+"
+_LOCAL_PATH = r"/|\.\.?(?:[/\\]|$)|~|[A-Za-z]:[\\/]"
 # A bare user name in a URL is harmless and some hosts' URLs have one; tokens are known by their
 # prefix or are longer than names.
-_TOKEN_AS_USER = re.compile(r"gh[a-z]_|github_pat_|glpat-|.{30}")
+_UNLIKE_A_NAME = r"gh[a-z]_|github_pat_|glpat-|.{30}"
 
 _FORMS = (
     "Write `owner/name`, an https or ssh URL, `git@host:path`, or a local path that starts with "
@@ -161,11 +161,11 @@ def resolve_url(
     value = config_repository or repository
     if not value:
         raise UsageError("Input `config-repository` (`--config-repository`) is missing.", _FORMS)
-    if _GITHUB_NAME.fullmatch(value):
+    if re.fullmatch(_GITHUB_NAME, value):
         name = value.removesuffix(".git") + ".git"
         web = parse_url(f"{server_url.rstrip('/')}/{name}")
         return f"git@{web.host}:{name}" if ssh and web.scheme != "file" else web.url
-    if _LOCAL_PATH.match(value):
+    if re.match(_LOCAL_PATH, value):
         _refuse_control_characters(value)
         # Not resolve(): git is to name the path that the user named.
         return os.path.abspath(Path(cwd, os.path.expanduser(value)))  # noqa: PTH100, PTH111
@@ -187,12 +187,12 @@ def parse_url(url: str) -> Remote:
     _refuse_control_characters(url)
     if re.match(r"/|[A-Za-z]:[\\/]|file://", url):
         return Remote(url, "file", path=url.removeprefix("file://"))
-    if match := _WEB_URL.fullmatch(url):
+    if match := re.fullmatch(_WEB_URL, url):
         _refuse_password(match["user"])
         scheme: Scheme = "https" if match["scheme"].lower() == "https" else "http"
         port = int(match["port"] or (443 if scheme == "https" else 80))
         return Remote(url, scheme, match["host"], port, match["path"])
-    if match := _SSH_URL.fullmatch(url) or _SSH_SHORT.fullmatch(url):
+    if match := re.fullmatch(_SSH_URL, url) or re.fullmatch(_SSH_SHORT, url):
         _refuse_password(match["user"], ssh=True)
         return Remote(url, "ssh", match["host"])
     if "@" in url or "?" in url:
@@ -213,7 +213,7 @@ def _refuse_control_characters(url: str) -> None:
 
 
 def _refuse_password(user: str | None, *, ssh: bool = False) -> None:
-    if user and (":" in user or (not ssh and _TOKEN_AS_USER.match(user))):
+    if user and (":" in user or (not ssh and re.match(_UNLIKE_A_NAME, user))):
         raise UsageError(
             "Input config-repository has a password or token in its URL.",
             "Take it out of the URL, revoke it if it was ever shown, and give it as "
