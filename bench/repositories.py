@@ -133,7 +133,10 @@ def _history(files: int) -> Iterator[bytes]:
     for number, (app, environment) in enumerate(_promoted(apps), 1):
         version = f"1.0.{number}"
         subject = f"Promote {app.image} to {version} in {environment}"
-        trailers = f"Promoted-App: {app.name}\nPromoted-Environment: {environment}"
+        trailers = (
+            f"Promoted-Image: {app.image} 1.0.0 -> {version}\n"
+            f"Promoted-Environment: {environment}\nPromoted-App: {app.name}"
+        )
         yield _commit(_START + 600 * number, f"{subject}\n\n{trailers}", "")
         overlay = f"{app.overlay(environment)}/kustomization.yaml"
         yield _file(overlay, overlay_text(app, environment, version))

@@ -210,7 +210,8 @@ class GitHttpServer:
 
     `tokens` are what gets in, and how far; without any, everyone may do everything. `redirect` is
     the URL that every request is sent on to. `faults` are by the number of the request, from 0.
-    An `old` server knows the first protocol of git only. `sent` counts the bytes of answers.
+    An `old` server knows the first protocol of git only. `sent` counts the bytes of answers, each
+    of which waits for `delay` seconds.
     """
 
     root: Path
@@ -220,6 +221,7 @@ class GitHttpServer:
     requests: list[Request] = field(default_factory=list)
     old: bool = False
     sent: int = 0
+    delay: float = 0
 
     def __enter__(self) -> GitHttpServer:
         handler = type("Handler", (_GitHandler,), {"git": self})
@@ -257,6 +259,7 @@ class _GitHandler(GitHandler):
         authorization = self.headers.get("Authorization", "")
         number = len(self.git.requests)
         self.git.requests.append(Request(self.command, self.path, bool(authorization)))
+        time.sleep(self.git.delay)
         fault = self.git.faults.get(number)
         access = self.git.access(authorization)
         if isinstance(fault, int):

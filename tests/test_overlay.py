@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gitops_promote.core.errors import RetryableError
 from gitops_promote.core.kinds.overlay import Overlays
+from gitops_promote.core.yaml.document import Document
 from memory import FILES, SHOP, Memory, deployment, overlay
 
 
@@ -154,3 +156,25 @@ def test_a_huge_resource_is_read_too() -> None:
     huge = "# padding\n" * 200_000 + "a: {image: big}\n"
 
     assert used(layers("resources: [../b, huge.yaml]\n", o__huge=huge)) == {"app", "big"}
+
+
+def test_a_server_that_fails_is_no_reason_to_know_less() -> None:
+    snapshot = Memory(layers("resources: [../b]\n"))
+
+    def read(path: str) -> Document:
+        if path.startswith("b/"):
+            raise RetryableError("The server is gone.")
+        return snapshot.parse(path)
+
+    overlays = Overlays(snapshot, read)
+    for _ in range(2):
+        with pytest.raises(RetryableError):
+            overlays.images_used("o/kustomization.yaml")
+
+
+def test_what_an_overlay_leads_to_is_asked_for_together() -> None:
+    snapshot = Memory(layers("resources: [../b, d.yaml]\n", o__d=deployment("x:1")))
+
+    Overlays(snapshot, snapshot.parse).images_used("o/kustomization.yaml")
+
+    assert {"b/kustomization.yaml", "o/d.yaml", "b/d.yaml"} <= snapshot.expected

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import random
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_promote.core.errors import MovedHeadError, PromoteError
+from gitops_promote.core.errors import MovedHeadError, PromoteError, RetryableError
 from gitops_promote.effects.config_repository import NewCommit
 from gitops_promote.effects.git.repository import Credentials, GitRepository
 from gitops_promote.inputs import Identity
@@ -32,6 +33,7 @@ SERVERS: dict[str, dict[str, str]] = {
     "no-filter-of-trees": {"uploadpackfilter.tree.allow": "false"},
     "trees-of-no-depth": {"uploadpackfilter.tree.maxDepth": "0"},
     "filters-forbidden": {"uploadpackfilter.allow": "false"},
+    "no-limit-of-files": {"uploadpackfilter.blob:limit.allow": "false"},
     "no-filters": {"uploadpack.allowFilter": "false"},
 }
 
@@ -239,6 +241,68 @@ def test_the_folders_of_many_targets_come_together(
     assert len(server.requests) == 2
 
 
+def test_a_large_folder_on_the_way_is_not_fetched_whole(
+    server: GitHttpServer, environ: dict[str, str]
+) -> None:
+    files = {f"k8s/{path}": content for path, content in many(2000).items()}
+    files["k8s/clusters/x.yaml"] = b"x"
+    serve(server, files)
+
+    with opened(server, environ) as repository:
+        snapshot = repository.snapshot(repository.fetch("").commit)
+        server.sent = 0
+        server.requests.clear()
+        assert snapshot.read(f"k8s/{OVERLAY}") == b"images: []\n"
+
+    # With a list of what each app has, but for the one without what is in there.
+    assert server.sent < sum(map(len, files.values())) / 6
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("kind", ["all-filters", "no-filter-of-trees", "no-limit-of-files"])
+def test_another_branch_is_read_as_the_first_one(
+    server: GitHttpServer, environ: dict[str, str], kind: str
+) -> None:
+    bare = serve(server, many(300), kind)
+    commit_files(bare, {OVERLAY: b"images: [] # prod\n", **many(300)}, "prod")
+    files = [path for path in many(300) if path.endswith("config.yaml")]
+
+    with opened(server, environ) as repository:
+        repository.fetch("")
+        head = repository.fetch("prod")
+        commit_files(bare, {"new.txt": b"x"})
+        snapshot = repository.snapshot(head.commit)
+        for path in files[:20]:
+            assert snapshot.read(path) == many(300)[path]
+        assert repository.snapshot(head.commit).kind("new.txt") is None
+
+
+def test_an_end_does_not_wait_for_what_was_begun(
+    server: GitHttpServer, environ: dict[str, str]
+) -> None:
+    serve(server, many(100))
+    server.delay = 5
+    began = time.monotonic()
+
+    with opened(server, environ) as repository:
+        repository._said.begin("")
+        repository._said.stop()
+        repository.begin()
+
+    assert time.monotonic() - began < 4
+
+
+def test_a_missing_repository_is_told_of_at_once(
+    server: GitHttpServer, environ: dict[str, str]
+) -> None:
+    with GitRepository(f"{server.url}/none.git", Credentials(), environ) as repository:
+        repository.begin()
+        with pytest.raises(PromoteError, match="was not found"):
+            repository.fetch("")
+
+    assert len(server.requests) <= 2
+
+
 def test_a_branch_that_is_moved_back_meanwhile_is_told_of(
     server: GitHttpServer, environ: dict[str, str]
 ) -> None:
@@ -260,7 +324,7 @@ def test_a_branch_that_is_moved_back_meanwhile_is_told_of(
 
 @pytest.mark.parametrize("fault", [502, "drop"])
 @pytest.mark.parametrize("number", range(6))
-def test_what_fails_in_the_background_is_done_again(
+def test_what_fails_in_the_background_is_told_once_and_done_again(
     server: GitHttpServer, environ: dict[str, str], fault: Fault, number: int
 ) -> None:
     bare = serve(server, many(100))
@@ -269,7 +333,10 @@ def test_what_fails_in_the_background_is_done_again(
     with opened(server, environ) as repository:
         server.faults = {number: fault}
         repository.begin()
-        head = repository.fetch("")
+        try:
+            head = repository.fetch("")
+        except RetryableError:
+            head = repository.fetch("")
         server.faults = {}
         assert repository.snapshot(head.commit).read(OVERLAY) == b"images: [] # new\n"
         assert len(list(repository.messages(head, OVERLAY))) == 2

@@ -85,7 +85,10 @@ def run() -> None:
     gc.set_threshold(100_000)
     # As an interrupt, so that what is private in the temporary folder is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    # Nor are they searched at the end of the process, which frees them all.
+    gc.freeze()
+    sys.exit(status)
 
 
 def _fail(error: PromoteError, title: str, console: Console, environ: Mapping[str, str]) -> int:

@@ -124,7 +124,7 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
         return [_locate_path(snapshot, target, target.path, read)]
     pattern = compile_glob(target.path)
     paths = [path for path in snapshot.paths(_folder_of(target)) if pattern.fullmatch(path)]
-    snapshot.expect(_likely(paths))
+    snapshot.expect(_likely([path for path in paths if _may_be_read(snapshot, target, path)]))
     found = [place for path in paths if (place := _locate_match(snapshot, target, path, read))]
     if not found:
         raise PromoteError(
@@ -242,14 +242,19 @@ def _locate_match(snapshot: Snapshot, target: Target, path: str, read: Reader) -
         if not file or target.kind == "helm":
             return None
         path = file
-    elif kind != "file" or not (
-        target.kind or path.endswith((".yaml", ".yml")) or basename(path) in kustomize.FILE_NAMES
-    ):
+    elif not _may_be_read(snapshot, target, path):
         return None
     try:
         return _locate_path(snapshot, target, path, read)
     except _NotATargetError:
         return None
+
+
+def _may_be_read(snapshot: Snapshot, target: Target, path: str) -> bool:
+    """Whether a glob's match may be edited, by what its name tells."""
+    kind = snapshot.kind(path)
+    is_named = path.endswith((".yaml", ".yml")) or basename(path) in kustomize.FILE_NAMES
+    return kind == "folder" or (kind == "file" and bool(target.kind or is_named))
 
 
 def _locate_path(snapshot: Snapshot, target: Target, path: str, read: Reader) -> Located:

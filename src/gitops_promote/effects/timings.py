@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Timings:
     def __init__(self) -> None:
         self._phases: dict[str, _Phase] = {name: _Phase() for name in _PHASES}
         self._names = [PLAN]
+        self._lock = Lock()
         self._since = time.perf_counter()
         self._phases[START].seconds = _age()
 
@@ -85,10 +87,11 @@ class Timings:
             sent: How many bytes of requests.
             phase: For which phase; empty for the one that the program is in.
         """
-        counted = self._phases[phase or self._names[-1]]
-        counted.requests += requests
-        counted.received += received
-        counted.sent += sent
+        with self._lock:  # git is run by several threads
+            counted = self._phases[phase or self._names[-1]]
+            counted.requests += requests
+            counted.received += received
+            counted.sent += sent
 
     def table(self) -> str:
         """The figures, for people.

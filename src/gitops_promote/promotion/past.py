@@ -90,13 +90,15 @@ class Timeline:
         Raises:
             PromoteError: As `ConfigRepository.log`.
         """
-        checkpoint, was_there = 0, None
+        checkpoint, was_there, is_sure = 0, None, False
         for count, (past, found) in enumerate(self._messages, 1):
             for promoted in filter(self._is_meant, found):
                 if promoted.versions.get(name) == version and self._is_here(past, promoted):
                     return promoted
             # It came by no promotion if it wasn't there before; to look costs, so not each time.
-            checkpoint = checkpoint or (1 if past.sure else _FIRST_LOOK)
+            if past.sure and not is_sure:
+                is_sure, checkpoint = True, count
+            checkpoint = checkpoint or _FIRST_LOOK
             if count == checkpoint and past.parent:
                 checkpoint *= 2 if past.sure else _NEXT_LOOK
                 if was_there is None:

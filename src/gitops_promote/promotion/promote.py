@@ -84,7 +84,9 @@ class _Promotion:
             return self._run()
         finally:
             if self.timings:
-                self.call.console.say(self.timings.table())
+                # That it can't be shown must not hide how it ended.
+                with suppress(OSError):
+                    self.call.console.say(self.timings.table() + "\n")
 
     def _run(self) -> Outcome:
         """Deliver; through the API where that is asked for and will do."""

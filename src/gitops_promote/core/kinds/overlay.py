@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from posixpath import dirname, normpath
 
-from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.images import split_reference
 from gitops_promote.core.kinds.kustomize import FILE_NAMES, entries
 from gitops_promote.core.snapshot import Snapshot
@@ -72,6 +73,9 @@ class Overlays:
             self._overlays[path] = None  # what includes itself can't be told
             try:
                 self._overlays[path] = frozenset(self._before_images(path))
+            except RetryableError:
+                del self._overlays[path]
+                raise
             except (_UnknownError, PromoteError, KeyError, RecursionError):
                 return None
         return self._overlays[path]
@@ -82,6 +86,7 @@ class Overlays:
         if not isinstance(root, Mapping) or any(find_value(root, key) for key in _OPAQUE):
             raise _UnknownError
         folder = dirname(path)
+        self._snapshot.expect(self._led_to(folder, root))
         names: set[str] = set()
         for key in ("resources", "bases"):
             for item in _texts(root, key):
@@ -95,6 +100,16 @@ class Overlays:
             # A component's own `images:` acts on what it is added to.
             names = self._after_images(component, names)
         return names
+
+    def _led_to(self, folder: str, root: Mapping) -> Iterator[str]:
+        """The files that a kustomization names, and those of the folders that it names."""
+        for key in ("resources", "bases", "components"):
+            for item in _texts(root, key):
+                with suppress(_UnknownError):
+                    path = self._inside(folder, item)
+                    yield path
+                    if not path.endswith((".yaml", ".yml")):
+                        yield from (f"{path}/{name}" if path else name for name in FILE_NAMES)
 
     def _used(self, path: str) -> frozenset[str]:
         names = self.images_used(path)

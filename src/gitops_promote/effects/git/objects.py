@@ -107,7 +107,10 @@ class Objects:
             return "", b""
         source.write(name.encode("utf-8", "surrogateescape") + b"\n")
         source.flush()
-        header = answers.readline().decode("utf-8", "surrogateescape").split()
+        line = answers.readline()
+        if not line:
+            raise OSError("git cat-file ended before it was asked to")
+        header = line.decode("utf-8", "surrogateescape").split()
         if len(header) != 3 or not header[2].isdigit():  # "NAME missing"
             return "", b""
         return header[0], answers.read(int(header[2]) + 1)[:-1]

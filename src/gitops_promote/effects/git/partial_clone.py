@@ -34,28 +34,39 @@ _SUBTREE = "blob:limit=1m"
 _LEVELS = {TWO_LEVELS: 2, NO_TREES: 0}
 _ALL_LEVELS = sys.maxsize
 
+#: A folder among so many is that of one app or cluster; one of few may be all of the repository.
+_MANY = 5
 #: So many files are fetched one by one; who reads more may read any.
 _MOST_SINGLES = 8
 #: Ids on a command line, whose length is bounded on Windows most of all.
-_MOST_IDS = 700
+_MOST_IDS = 700 if sys.platform == "win32" else 10_000
 
+#: A server that is told of a commit here takes all below it to be here, too, and sends none of it.
+_HAS_NOTHING = ("fetch.negotiationAlgorithm=noop",)
 #: What git says of an object that the server doesn't have, or doesn't give by its id.
 NOT_BY_ID = re.compile("not our ref|unadvertised object")
+#: What it says where the server left out what was asked for: a git before 2.29 can't be kept from
+#: telling it of the commits that are here.
+_LEFT_OUT = re.compile("bad revision|did not send all necessary objects")
 _NO_SUCH_FILTER = re.compile("filter '.*' not supported|filter allows max depth|filter-spec")
 _NO_FILTERS = "filtering not recognized"
 #: What makes git rely on the server for what is missing (git-config(1), `remote.<name>.promisor`).
-_PROMISES = re.compile(r"^\s*(?:promisor|partialclonefilter)\s*=.*\n", re.MULTILINE | re.IGNORECASE)
+_PROMISES = re.compile(
+    rb"^\s*(?:promisor|partialclonefilter)\s*=.*\n", re.MULTILINE | re.IGNORECASE
+)
 
 
 class _Look(NamedTuple):
     """What stands at a path, and whether it came with all that is below a folder above it.
 
-    `missing` is the id of a folder on the way that isn't here; then nothing is known yet.
+    `missing` is the id of a folder on the way that isn't here; then nothing is known yet, but
+    whether it may hold much more than what is looked for.
     """
 
     entry: Entry | None = None
     is_whole: bool = False
     missing: str = ""
+    is_large: bool = False
 
 
 @final
@@ -85,6 +96,9 @@ class PartialClone:
         self._files: set[str] = set()
         self._singles = 0
         self._cloned = "", 1
+        self._fetched: dict[str, tuple[str, int]] = {}
+        self._trees: dict[str, str] = {}
+        self._here: set[str] = set()
 
     @property
     def filter(self) -> str:
@@ -163,14 +177,15 @@ class PartialClone:
             GitError: git could not.
             RetryableError: It took too long.
         """
-        self._cloned = self._cloned[0], max(self._cloned[1], depth)
         # What a fetch that was ended has left would stop every other one.
         (self._private.path / self.name / "shallow.lock").unlink(missing_ok=True)
         options, url = ["--quiet", "--no-tags", f"--depth={depth}"], self._private.remote.url
         if self.is_partial:
             options.append(f"--filter={self.filter}")
-        self.run("fetch", *options, "--", url, f"+{what}:{ref}", settings=self._asking)
-        self._break_promises()
+        # Where no folders are wanted, or all of a commit's are here, that one is known saves much.
+        settings = _HAS_NOTHING if self.filter == TWO_LEVELS else ()
+        self._fetched[ref] = what, depth
+        self._fetch(*options, "--", url, f"+{what}:{ref}", settings=settings)
 
     def resolve(self, ref: str) -> str:
         """Find what a ref points to.
@@ -262,7 +277,7 @@ class PartialClone:
         if not self._is_here(look):
             self._singles += 1
             if self._singles > _MOST_SINGLES:
-                self._begin_anew(entry.object)
+                self._begin_anew()
             else:
                 self._fetch_objects([entry.object])
             self._files.add(entry.object)
@@ -286,8 +301,8 @@ class PartialClone:
         """
         paths = list(paths)
         # All folders of one level come together.
-        while missing := {at for path in paths if (at := self._look(commit, path).missing)}:
-            self._fetch_whole(sorted(missing))
+        while missing := [at for path in paths if (at := self._look(commit, path)).missing]:
+            self._fetch_folders(missing)
         found = [self._look(commit, path) for path in paths]
         wanted = {
             one.entry.object: None
@@ -302,34 +317,28 @@ class PartialClone:
     def _levels(self) -> int:
         return _LEVELS.get(self.filter, _ALL_LEVELS)
 
-    @property
-    def _asking(self) -> tuple[str, ...]:
-        # A server that is told of a commit here takes all its folders to be here, too, and sends
-        # none of them. Where none are wanted that is right, and saves it much work.
-        missing = self.filter == TWO_LEVELS
-        return ("fetch.negotiationAlgorithm=noop",) if missing else ()
-
     def _walk(self, commit: str, path: str) -> _Look:
         """Look up a path, and fetch the folders on the way."""
-        while missing := (look := self._look(commit, path)).missing:
-            self._fetch_whole([missing])
+        while (look := self._look(commit, path)).missing:
+            self._fetch_folders([look])
         return look
 
     def _look(self, commit: str, path: str) -> _Look:
         """Look up a path as far as its folders are here."""
         tree, parts = self._tree_of(commit), path.split("/")
-        is_whole = not self.is_partial or tree in self._whole
+        is_whole, is_large = not self.is_partial or tree in self._whole, False
         for level, part in enumerate(parts):
-            entries = self._in_tree(tree, is_here=is_whole or level < self._levels)
+            is_here = is_whole or level < self._levels or tree in self._here
+            entries = self._in_tree(tree, is_here=is_here)
             if entries is None:
-                return _Look(missing=tree)
+                return _Look(missing=tree, is_large=is_large and len(parts) - level > 2)
             entry = entries.get(part)
             is_whole = is_whole or tree in self._whole
             if entry is None or level == len(parts) - 1:
                 return _Look(entry, is_whole or self._came_along(level, entry))
             if entry.kind != "folder":
                 break
-            tree = entry.object
+            tree, is_large = entry.object, len(entries) < _MANY
         return _Look()
 
     def _came_along(self, level: int, entry: Entry | None) -> bool:
@@ -341,9 +350,14 @@ class PartialClone:
         return look.is_whole or bool(look.entry and look.entry.object in self._files)
 
     def _tree_of(self, commit: str) -> str:
-        # The tree itself may not be here, so git is not asked for it.
-        head = self._objects.read(commit).partition(b"\n")[0]
-        return head.removeprefix(b"tree ").decode()
+        if commit not in self._trees:
+            try:
+                # The tree itself may not be here, so git is not asked for it.
+                head = self._objects.read(commit).partition(b"\n")[0]
+            except KeyError:
+                raise self._moved() from None
+            self._trees[commit] = head.removeprefix(b"tree ").decode()
+        return self._trees[commit]
 
     def _in_tree(self, tree: str, *, is_here: bool) -> Mapping[str, Entry] | None:
         """What is directly in a folder; None where that is not here."""
@@ -364,9 +378,8 @@ class PartialClone:
         """
         if not self._objects.find(tree):
             return [tree]
-        entries = self._in_tree(tree, is_here=True) or {}
-        below = (one.object for one in entries.values() if one.kind == "folder")
-        return [missing for one in dict.fromkeys(below) for missing in self._missing_below(one)]
+        below = dict.fromkeys(self._folders_in(tree))
+        return [missing for one in below for missing in self._missing_below(one)]
 
     def _learn(self, tree: str, listing: str) -> None:
         """Keep the entries of all folders of a listing, which need not be read then."""
@@ -379,26 +392,47 @@ class PartialClone:
                 folders[path], ids[path] = {}, entry.object
         self._entries.update((ids[path], entries) for path, entries in folders.items())
 
-    def _fetch_whole(self, trees: Sequence[str]) -> None:
-        """Fetch folders and what is below them: a promotion reads more of one than one file."""
-        self._fetch_objects(trees, _SUBTREE)
-        self._whole.update(trees)
+    def _fetch_folders(self, looks: Iterable[_Look]) -> None:
+        """Fetch what is missing: with all below it, as a promotion reads more of it than one file.
+
+        Of a folder that may be large only what is in it, and in the folders in it.
+        """
+        looks = list(looks)
+        for is_large, only in ((True, TWO_LEVELS), (False, _SUBTREE)):
+            trees = sorted({look.missing for look in looks if look.is_large == is_large})
+            if not trees:
+                continue
+            self._fetch_objects(trees, only)
+            if not all(map(self._objects.find, trees)):
+                raise self._moved()
+            (self._here if is_large else self._whole).update(trees)
+            if is_large:
+                self._here.update(one for tree in trees for one in self._folders_in(tree))
+
+    def _folders_in(self, tree: str) -> list[str]:
+        entries = self._in_tree(tree, is_here=True) or {}
+        return [one.object for one in entries.values() if one.kind == "folder"]
 
     def _fetch_objects(self, ids: Sequence[str], only: str = NO_FILES) -> None:
-        if not self.is_partial:
-            return None
         options = ["--quiet", "--no-tags", f"--filter={only}"]
         for start in range(0, len(ids), _MOST_IDS):
-            some = ids[start : start + _MOST_IDS]
+            if not self.is_partial:
+                return
+            some, url = ids[start : start + _MOST_IDS], self._private.remote.url
             try:
-                url = self._private.remote.url
-                self.run("fetch", *options, "--", url, *some, settings=self._asking)
-                self._break_promises()
+                self._fetch(*options, "--", url, *some, settings=_HAS_NOTHING)
             except GitError as failure:
-                if NOT_BY_ID.search(failure.own):
-                    return self._begin_anew(ids[0])
-                raise self._private.explain(failure, "") from None
-        return None
+                said = failure.own
+                if any(one.search(said) for one in (NOT_BY_ID, _LEFT_OUT, _NO_SUCH_FILTER)):
+                    self._begin_anew()
+                else:
+                    raise self._private.explain(failure, "") from None
+
+    def _fetch(self, *options: str, settings: Sequence[str]) -> None:
+        try:
+            self.run("fetch", *options, settings=settings)
+        finally:
+            self._break_promises()
 
     def _break_promises(self) -> None:
         """Keep git from fetching what is missing by itself.
@@ -407,8 +441,7 @@ class PartialClone:
         that comes too late would fetch all folders of the commit that came before it.
         """
         file = self._private.path / self.name / "config"
-        text = file.read_text(encoding="utf-8")
-        file.write_text(_PROMISES.sub("", text), encoding="utf-8")
+        file.write_bytes(_PROMISES.sub(b"", file.read_bytes()))
 
     def _ask(self, *command: str) -> str:
         try:
@@ -416,17 +449,20 @@ class PartialClone:
         except GitError as failure:
             raise self._private.explain(failure, "") from None
 
-    def _begin_anew(self, wanted: str) -> None:
-        """Take everything, as from a server whose old protocol gives no folder by its id."""
+    def _begin_anew(self) -> None:
+        """Take everything, as of a server that leaves nothing out or gives no folder by its id."""
         self._objects.close()
         self._filters, self.is_made = [""], False
         shutil.rmtree(self._private.path / self.name, ignore_errors=True)
         try:
             self.clone(*self._cloned)
+            for ref, (what, depth) in list(self._fetched.items()):
+                self.fetch(what, ref, depth)
         except GitError as failure:
             raise self._private.explain(failure, self._cloned[0]) from None
-        if not self._objects.find(wanted):
-            raise MovedHeadError(
-                f"A branch of {self._private.remote.url} moved while it was read.",
-                "Run the job again.",
-            )
+
+    def _moved(self) -> MovedHeadError:
+        return MovedHeadError(
+            f"A branch of {self._private.remote.url} moved while it was read.",
+            "Run the job again.",
+        )

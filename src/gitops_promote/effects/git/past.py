@@ -64,9 +64,9 @@ class History:
         Args:
             branch: The branch; empty for the default one.
         """
-        self.wait()
+        before = self._thread
         # What fails here is done again, and told of, when somebody needs it.
-        self._thread = in_background(lambda: self._fetch(branch))
+        self._thread = in_background(lambda: self._fetch(branch, before))
 
     def wait(self) -> None:
         """Wait until what was begun is done."""
@@ -75,7 +75,7 @@ class History:
             self._thread = None
 
     def stop(self) -> None:
-        """End what was begun."""
+        """End what was begun, for good."""
         self._private.stop(self.clone.name)
         self.wait()
 
@@ -119,7 +119,9 @@ class History:
         if self.depth < DEPTHS[0] or not self.clone.has(head.commit):
             self._deepen(head, head.commit)
 
-    def _fetch(self, branch: str) -> None:
+    def _fetch(self, branch: str, before: Thread | None) -> None:
+        if before:
+            before.join()
         if not self.clone.is_made:
             self.clone.clone(branch, self.depth)
         elif branch:

@@ -75,10 +75,18 @@ class PrivateFolder:
         folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
         self._parent_folder = next((f for f in folders if f and Path(f).is_dir()), None)
         self._running: dict[subprocess.Popen[bytes], str] = {}
-        self._is_closed = False
+        self._stopped: set[str] = set()
         self.git = find_git(environ)
         if not self.git:
             raise PromoteError("There is no git on this machine.", _install())
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether git or ssh may ask somebody for a password, or to touch a key."""
+        is_ssh = self.remote.scheme == "ssh"
+        return (is_ssh and not self._credentials.ssh_key) or bool(
+            self.environment.get("GIT_ASKPASS")
+        )
 
     def open(self) -> None:
         """Make the folder, and write the private key into it."""
@@ -89,21 +97,24 @@ class PrivateFolder:
         self.path = Path(self._temporary.name)
         write_ssh_files(self._credentials, self.path)
 
+    def stop(self, *repositories: str) -> None:
+        """End what runs, and what is about to.
+
+        Args:
+            *repositories: In which repositories; without any, in all.
+        """
+        self._stopped.update(repositories or ("",))
+        for process, where in tuple(self._running.items()):
+            if self._is_stopped(where):
+                _end(process)
+
     def close(self) -> None:
-        """End what still runs, and remove the folder."""
-        self._is_closed = True
+        """Remove the folder, in which nothing may run any more."""
         self.stop()
         self._temporary.cleanup()
 
-    def stop(self, repository: str = "") -> None:
-        """End what still runs.
-
-        Args:
-            repository: In which repository; empty for all.
-        """
-        for process, where in tuple(self._running.items()):
-            if repository in ("", where):
-                _end(process)
+    def _is_stopped(self, repository: str) -> bool:
+        return not self._stopped.isdisjoint(("", repository))
 
     def run(
         self, *command: str, repository: str = "", data: bytes = b"", settings: Sequence[str] = ()
@@ -150,6 +161,7 @@ class PrivateFolder:
         trace = Trace(self.path)
         try:
             environment = {**self.environment, **trace.environment}
+            settings = (*settings, *trace.settings)
             return self._run(command, repository, data, settings, environment)
         finally:
             self.meter(command, repository, trace.read())
@@ -173,7 +185,11 @@ class PrivateFolder:
             stderr=subprocess.PIPE,
             start_new_session=True,  # no terminal to ask on; one group to end
         ) as process:
-            self._running[process] = repository
+            # A clone runs in none: it makes one.
+            about = command[-1] if command[0] == "clone" else repository
+            self._running[process] = about
+            if self._is_stopped(about):
+                _end(process)
             try:
                 output, messages = process.communicate(data, self._timeout)
             except subprocess.TimeoutExpired:

@@ -25,7 +25,7 @@ from gitops_promote.effects.git.partial_clone import (
 from gitops_promote.effects.git.past import DEPTHS, MESSAGES, History, in_background
 from gitops_promote.effects.git.private_folder import PrivateFolder
 from gitops_promote.effects.git.remote import Credentials, resolve_url
-from gitops_promote.effects.tree import Tree, check_writable
+from gitops_promote.effects.tree import Tree, check_writable, differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -84,24 +84,31 @@ class GitRepository:
         is_far = self._remote.scheme != "file"
         self._clone = self._make("repository.git", *((TWO_LEVELS, NO_FILES) if is_far else ()))
         self._own = History(self._private, self._clone, self._tell, 1 if is_far else DEPTHS[0])
-        self._said = self._history("messages.git", NO_TREES, MESSAGES)
-        self._done = self._history("history.git", NO_FILES, DEPTHS[0])
+        self._said = self._history("messages.git", MESSAGES, NO_TREES, NO_FILES)
+        self._done = self._history("history.git", DEPTHS[0], NO_FILES)
         self._default_branch = ""
         self._first: Thread | None = None
+        self._failure: GitError | RetryableError | None = None
         return self
 
     def __exit__(self, *error: object) -> None:
         self._private.stop()
         self._take_first()
-        self._said.stop()
+        self._said.wait()
         for clone in (self._clone, self._said.clone, self._done.clone):
             clone.close()
         self._private.close()
 
     def begin(self) -> None:
         """Fetch the default branch, which is the first to be asked for, while other things load."""
-        # What fails here is done again, and told of, by `fetch`.
-        self._first = in_background(lambda: self._fetch(""))
+
+        def first() -> None:
+            try:
+                self._fetch("")
+            except (GitError, RetryableError) as failure:
+                self._failure = failure
+
+        self._first = in_background(first)
 
     def _take_first(self) -> bool:
         """Whether the default branch is here as `begin` has just fetched it."""
@@ -117,13 +124,18 @@ class GitRepository:
     def fetch(self, branch: str) -> Head:
         """As `ConfigRepository.fetch` says."""
         branch = branch or self._default_branch
-        if not self._take_first() or branch:
-            try:
+        is_here = self._take_first() and not branch
+        try:
+            if self._failure and not branch:
+                raise self._failure
+            if not is_here:
                 self._fetch(branch)
-            except GitError as failure:
-                if "find remote ref" in failure.own or "Remote branch" in failure.own:
-                    raise self._no_branch(branch) from None
-                raise self._private.explain(failure, branch) from None
+        except GitError as failure:
+            if "find remote ref" in failure.own or "Remote branch" in failure.own:
+                raise self._no_branch(branch) from None
+            raise self._private.explain(failure, branch) from None
+        finally:
+            self._failure = None  # whoever asks again is to be answered anew
         if not self._clone.is_partial:
             self._said.stop()  # it would be all files once more
         if not branch:
@@ -134,13 +146,17 @@ class GitRepository:
         return Head(branch, commit)
 
     def _fetch(self, branch: str) -> None:
-        if self._clone.is_partial:
+        # Where somebody may be asked to let git in, not twice at once.
+        at_once = self._clone.is_made or not self._private.may_ask
+        if at_once and self._clone.is_partial:
             self._said.begin(branch)
         if self._clone.is_made:
             name = f"refs/heads/{branch}"
             self._clone.fetch(name, name, self._own.depth)
         else:
             self._clone.clone(branch, self._own.depth)
+        if not at_once and self._clone.is_partial:
+            self._said.begin(branch)
 
     def snapshot(self, commit: str) -> Snapshot:
         """As `ConfigRepository.snapshot` says."""
@@ -275,16 +291,7 @@ class GitRepository:
         """As `ConfigRepository.differences` says."""
         for commit in (branch.commit, since):
             self._have(commit, branch.branch)
-        how = ("-r", "-z", "--no-renames", "--name-only")
-        try:
-            # The folders that differ are fetched by git itself.
-            promises = ("remote.origin.promisor=true", "remote.origin.partialclonefilter=blob:none")
-            settings = promises if self._clone.is_partial else ()
-            pair = (since, branch.commit)
-            listing = self._clone.run("diff-tree", *how, *pair, "--", settings=settings)
-        except GitError as failure:
-            raise self._private.explain(failure, branch.branch) from None
-        return frozenset(listing.split("\0")[:-1])
+        return differing(self._clone.below(since, ""), self._clone.below(branch.commit, ""))
 
     def log(self, head: Head, path: str) -> Iterator[Past]:
         """As `ConfigRepository.log` says."""
@@ -352,12 +359,11 @@ class GitRepository:
     def _make(self, name: str, *filters: str) -> PartialClone:
         return PartialClone(self._private, name, filters)
 
-    def _history(self, name: str, only: str, depth: int) -> History:
-        return History(self._private, self._make(name, only), self._tell, depth)
+    def _history(self, name: str, depth: int, *filters: str) -> History:
+        return History(self._private, self._make(name, *filters), self._tell, depth)
 
     def _history_for_messages(self) -> History:
-        is_apart = self._clone.is_partial or self._said.clone.is_made
-        return self._said if is_apart else self._own
+        return self._said if self._clone.is_partial else self._own
 
     def _have(self, commit: str, branch: str = "") -> None:
         """Have a commit that the config repository has, or had a moment ago."""

@@ -26,7 +26,8 @@ class Traffic(NamedTuple):
 class Trace:
     """A file in the private folder that git writes what it moves to (git(1), `GIT_TRACE_CURL`).
 
-    git leaves out of it what would give access; what else it has is removed as soon as it is read.
+    git leaves out of it what would give access, but for some older ones over HTTP/2: so that is
+    turned off. The file is removed as soon as it is read.
 
     Args:
         folder: The private folder.
@@ -35,8 +36,9 @@ class Trace:
     def __init__(self, folder: Path) -> None:
         handle, self._file = mkstemp(prefix="trace-", dir=folder)
         os.close(handle)
-        #: What makes git write it.
+        #: What makes git write it, and its configuration.
         self.environment = {"GIT_TRACE_CURL": self._file, "GIT_TRACE_REDACT": "1"}
+        self.settings = ("http.version=HTTP/1.1",)
 
     def read(self) -> Traffic:
         """Count, and remove the file.
