@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,6 +152,38 @@ def test_pygithub_is_loaded_when_it_is_needed() -> None:
     )
 
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_pygithub_is_loaded_as_a_whole_where_no_part_of_it_can_be(tmp_path: Path) -> None:
+    spec = find_spec("github")
+    assert spec
+    assert spec.submodule_search_locations
+    other = shutil.copytree(spec.submodule_search_locations[0], tmp_path / "github")
+    text = (other / "Requester.py").read_text(encoding="utf-8")
+    line = "\nimport github.Consts as Consts\n"
+    assert line in text
+    text = text.replace(line, "\nfrom . import Consts\n")
+    (other / "Requester.py").write_text(text, encoding="utf-8")
+    program = (
+        "import sys;"
+        "from gitops_promote.effects.github.connection import Requester, connect;"
+        "from github import Github, Requester as module;"
+        "assert module.Requester is Requester;"
+        "print(connect('https://api.github.com', 'secret', 1).graphql_url, module.__file__)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split(maxsplit=1) == [
+        "https://api.github.com/graphql",
+        f"{other / 'Requester.py'}\n",
+    ]
 
 
 # --- what failures mean ---
@@ -538,6 +574,55 @@ def test_a_server_that_is_not_there_is_told(ask: Callable[[GitHub], object]) -> 
 
     assert TOKEN not in str(raised.value)
     assert "object at" not in str(raised.value)
+
+
+def set_proxy(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name in ("https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    if url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:s3cr#et@proxy.example:8080",
+        "http://user:s3cr/et@proxy.example:8080",
+        "http://user:s3cret@proxy.example:80800",
+        "http://user:[s3cret@proxy.example:8080",
+        "http://user:s3cr€t@proxy.example:8080",
+        "user:s3cret@proxy.example:8080",
+        "ftp://user:s3cret@proxy.example:8080",
+    ],
+)
+@WAYS
+def test_a_proxy_that_is_no_url_is_told_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[GitHub], object], proxy: str
+) -> None:
+    set_proxy(monkeypatch, proxy)
+
+    with (
+        GitHub(DOTCOM, TOKEN, own_token=False) as github,
+        pytest.raises(PromoteError, match="HTTPS_PROXY or GITHUB_API_URL is no URL") as raised,
+    ):
+        ask(github)
+
+    assert not isinstance(raised.value, RetryableError)
+    assert not re.search("user|s3cr|et@|proxy.example", str(raised.value))
+    assert raised.value.__suppress_context__
+
+
+def test_an_api_whose_host_can_be_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_proxy(monkeypatch, "")
+
+    with (
+        GitHub(f"https://{'a' * 64}.example/api/v3", TOKEN, own_token=False) as github,
+        pytest.raises(PromoteError, match="HTTPS_PROXY or GITHUB_API_URL is no URL") as raised,
+    ):
+        by_rest(github)
+
+    assert not isinstance(raised.value, RetryableError)
 
 
 @posix

@@ -358,8 +358,30 @@ def test_what_was_expected_of_one_commit_comes_with_the_next(
 
 
 def test_a_commit_that_is_not_there_is_no_empty_one(repository: ApiRepository) -> None:
-    with pytest.raises(PromoteError, match="has no commit 111111111111"):
+    with pytest.raises(RetryableError, match=f"{NAME} does not show commit 111111111111 yet"):
         repository.snapshot("1" * 40).kind("README.md")
+
+
+def test_a_server_that_is_behind_is_asked_again_for_no_less(
+    server: Server, repository: ApiRepository
+) -> None:
+    snapshot = repository.snapshot(repository.fetch("").commit)
+    server.fail(lambda _: True, 200, answer={"data": {"repository": {"object": None}}})
+
+    assert retry(lambda: snapshot.read(KUSTOMIZATION)) == FILES[KUSTOMIZATION]
+    assert len(server.requests) == 3
+
+
+def test_a_repository_that_is_hidden_by_now_is_told(
+    server: Server, repository: ApiRepository
+) -> None:
+    snapshot = repository.snapshot(repository.fetch("").commit)
+    server.fail(lambda _: True, 200, answer={"data": {"repository": None}})
+
+    with pytest.raises(PromoteError, match=f"{NAME} was not found on 127") as raised:
+        snapshot.kind(KUSTOMIZATION)
+
+    assert not isinstance(raised.value, RetryableError)
 
 
 def test_a_server_that_is_too_old_is_left_to_git(server: Server, repository: ApiRepository) -> None:
@@ -461,6 +483,32 @@ def test_messages_go_on_where_those_that_came_along_end(
 
     assert found[:-1] == [f"Number {number}" for number in reversed(range(WINDOW + 4))]
     assert len(server.requests) == 2
+
+
+def test_messages_that_all_came_along_take_no_other_request(
+    server: Server, bare: Path, repository: ApiRepository
+) -> None:
+    for number in range(WINDOW - 1):
+        commit(bare, {VALUES: b"tag: %d\n" % number}, f"Number {number}")
+
+    assert len(said(repository, VALUES)) == WINDOW
+    assert len(server.requests) == 1
+
+
+def test_messages_go_on_where_a_server_gives_fewer_than_it_was_asked_for(
+    server: Server, bare: Path, repository: ApiRepository
+) -> None:
+    made = commit(bare, {VALUES: b"tag: 2\n"}, "Number 2")
+    page = {"nodes": [], "pageInfo": {"hasNextPage": True}}
+    found = {"oid": made, **{f"f{n}": None for n in range(3)}, "h0": page}
+    branch = {"name": "main", "target": found}
+    answer = {"id": "R_1", "nameWithOwner": NAME, "branch": branch}
+    server.fail(lambda _: True, 200, answer={"data": {"repository": answer}})
+
+    messages = said(repository, VALUES)
+
+    assert messages[0] == "Number 2"
+    assert len(messages) == 2
 
 
 @pytest.mark.parametrize("crossing", [False, True])

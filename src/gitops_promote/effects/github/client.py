@@ -162,7 +162,7 @@ class GitHub:
                 "Give its new name in `config-repository`.",
                 status=301,
             ) from None
-        except (RequestException, HTTPError) as error:
+        except (RequestException, HTTPError, ValueError) as error:
             raise self._unreached(error, asked) from None
 
     def _send(
@@ -214,6 +214,12 @@ class GitHub:
     def _unreached(self, error: Exception, asked: Asked) -> PromoteError:
         from requests import exceptions  # noqa: PLC0415  (loaded already)
 
+        # `InvalidURL` and `LocationParseError` are that, too. What they say may be of a password.
+        if isinstance(error, ValueError):
+            return PromoteError(
+                "HTTPS_PROXY or GITHUB_API_URL is no URL of http or https.",
+                "Quote special characters of a password as %23, %2F and so on.",
+            )
         if isinstance(error, exceptions.SSLError):
             return PromoteError(
                 f"{self.host} shows a certificate that this machine does not trust.",

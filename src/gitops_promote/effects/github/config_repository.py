@@ -24,6 +24,7 @@ from gitops_promote.effects.github.objects import (
     is_readable,
     object_id,
     refuse_other_bytes,
+    repository_in,
     tree_with,
 )
 from gitops_promote.effects.github.past import Line
@@ -343,6 +344,11 @@ class ApiRepository:
         return self._new_commit(self._mutate(_COMMIT, commit, doing))
 
     def _replace(self, branch: Head, base: Head, new: NewCommit, doing: str) -> str:
+        """Commit to a second branch, and let the commit take the first one's place.
+
+        The second branch is overwritten whatever it holds: with `force`, and without a `beforeOid`.
+        Its name, that of the branch and `STAGING`, is reserved for this.
+        """
         staging = branch.branch + STAGING
         update = _update(staging, None, base.commit)
         commit = self._update_and_commit(branch, update, staging, new, doing)
@@ -448,15 +454,8 @@ class ApiRepository:
         """Ask about the repository."""
         every = {**self._names, **variables}
         doing = doing or f"read {self.name}"
-        found = self._github.graphql(document, every, doing, needs="contents=read").get(
-            "repository"
-        )
-        if not isinstance(found, dict):
-            raise PromoteError(
-                f"{self.name} was not found on {self._github.host}, or is hidden from this token.",
-                "Check `config-repository`, and that the token may read it.",
-            )
-        return found
+        data = self._github.graphql(document, every, doing, needs="contents=read")
+        return repository_in(data, self.name, self._github.host)
 
     def _refs(self, branch: str) -> dict[str, str]:
         """What a branch and its second one hold; empty where there is none."""

@@ -8,6 +8,7 @@ time, and none of which is used here.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def _leave_out_the_rest() -> None:
     """Let modules of PyGithub be imported without all that its package imports first.
 
-    Who asks the package for anything still gets it: then it does what it puts off here.
+    Who asks the package for anything still gets it: then it does what it puts off here. Where that
+    is needed for `Requester` already, as its imports may be another time, nothing is put off.
     """
     spec = None if "github" in sys.modules else find_spec("github")
     if spec is None or spec.loader is None:
@@ -30,12 +32,19 @@ def _leave_out_the_rest() -> None:
     def load(name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        del package.__dict__["__getattr__"]
+        # Another thread may be here, too.
+        package.__dict__.pop("__getattr__", None)
         loader.exec_module(package)
         return getattr(package, name)
 
     package.__dict__["__getattr__"] = load
     sys.modules["github"] = package
+    try:
+        import_module("github.Requester")
+    except (AttributeError, ImportError):
+        for name in list(sys.modules):
+            if name == "github" or name.startswith("github."):
+                sys.modules.pop(name, None)
 
 
 _leave_out_the_rest()

@@ -16,7 +16,6 @@ from gitops_promote.core.kinds.kustomize import FILE_NAMES
 from gitops_promote.effects.config_repository import Past
 from gitops_promote.effects.github.objects import is_readable, object_id, refuse_other_bytes
 from gitops_promote.effects.github.question import (
-    WINDOW,
     Look,
     Question,
     about,
@@ -144,7 +143,7 @@ class CommitFiles:
         Raises:
             UnsuitedError: A path is no UTF-8, or a file is too large for the API.
             RetryableError: The network or the server failed in a way that may pass.
-            PromoteError: It was refused, or there is no such commit.
+            PromoteError: It was refused.
         """
         for path in paths:
             refuse_other_bytes(path)
@@ -217,7 +216,7 @@ class CommitFiles:
         for n, (path, look) in enumerate(question.looks.items()):
             self._take_entry(path, look, found[f"f{n}"])
         for n, path in enumerate(question.histories):
-            self._windows[path] = _window(found[f"h{n}"]["nodes"])
+            self._windows[path] = _window(found[f"h{n}"])
 
     def _is_known(self, path: str) -> bool:
         folder = dirname(path)
@@ -285,9 +284,10 @@ def _entry(node: Mapping[str, Any]) -> Entry:
     return Entry(f"{int(node['mode']):06o}", object_id(node["oid"]))
 
 
-def _window(nodes: Sequence[Mapping[str, Any]]) -> tuple[list[Past], bool]:
+def _window(history: Mapping[str, Any]) -> tuple[list[Past], bool]:
+    """Read a page of a history, up to the first merge, and whether it is all of it."""
     found: list[Past] = []
-    for node in nodes:
+    for node in history["nodes"]:
         parents = [object_id(one["oid"]) for one in node["parents"]["nodes"]]
         if len(parents) > 1:
             return found, False
@@ -300,7 +300,8 @@ def _window(nodes: Sequence[Mapping[str, Any]]) -> tuple[list[Past], bool]:
                 parents[0] if parents else "",
             )
         )
-    return found, len(nodes) < WINDOW
+    # A server may give fewer than it was asked for, and still have more.
+    return found, history["pageInfo"]["hasNextPage"] is False
 
 
 def _is_path(path: str) -> bool:

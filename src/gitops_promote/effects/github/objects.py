@@ -151,6 +151,29 @@ def refuse_other_bytes(path: str) -> None:
         )
 
 
+def repository_in(data: Mapping[str, Any], name: str, host: str) -> dict[str, Any]:
+    """Take the repository out of an answer.
+
+    Args:
+        data: The answer's `data`.
+        name: The repository, `owner/name`.
+        host: The server, as people know it.
+
+    Returns:
+        The fields of the `Repository`.
+
+    Raises:
+        PromoteError: There is none.
+    """
+    found = data.get("repository")
+    if not isinstance(found, dict):
+        raise PromoteError(
+            f"{name} was not found on {host}, or is hidden from this token.",
+            "Check `config-repository`, and that the token may read it.",
+        )
+    return found
+
+
 class Contents:
     """The trees and files of a repository. What was read is kept: an id's object never changes.
 
@@ -222,15 +245,17 @@ class Contents:
 
         Raises:
             UnsuitedError: The server is too old.
-            RetryableError: The network or the server failed in a way that may pass.
-            PromoteError: It was refused, or there is no such commit.
+            RetryableError: The network or the server failed in a way that may pass, or the server
+                doesn't know the commit.
+            PromoteError: It was refused.
         """
-        return self.gently(
+        question, found = self.gently(
             question,
             lambda one: self._ask_commit(
                 commit, one.declared, one.fields, one.fragments, one.variables
             ),
         )
+        return question, self._known(commit, found)
 
     def listings(self, commit: str, folders: Sequence[str]) -> dict[str, Entry]:
         """List what is directly in some folders of a commit.
@@ -255,7 +280,8 @@ class Contents:
         fragment = "fragment entries on Tree { entries { name mode oid } }"
         variables = {f"f{n}": folder for n, folder in enumerate(below)}
         every = " ".join(["tree { ...entries }", *fields])
-        found = self._ask_commit(commit, declared, every, fragment, variables)
+        asked = self._ask_commit(commit, declared, every, fragment, variables)
+        found = self._known(commit, asked)
         entries: dict[str, Entry] = {}
         with self.reading():
             trees = {folder: (found[f"f{n}"] or {}).get("object") for n, folder in enumerate(below)}
@@ -268,7 +294,8 @@ class Contents:
 
     def _ask_commit(
         self, commit: str, declared: str, fields: str, fragments: str, variables: Mapping[str, str]
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, Any] | None:
+        """Ask for fields of a commit. It gives None where the server doesn't know the commit."""
         owner, _, repository = self._name.partition("/")
         document = (
             f"query($owner: String!, $name: String!, $commit: GitObjectID!{declared}) "
@@ -277,9 +304,16 @@ class Contents:
         )
         every = {"owner": owner, "name": repository, "commit": commit, **variables}
         data = self._github.graphql(document, every, self._doing, needs="contents=read")
-        found = (data.get("repository") or {}).get("object")
-        if not isinstance(found, dict):
-            raise PromoteError(f"{self._name} has no commit {commit[:12]}.", "Run the job again.")
+        found = repository_in(data, self._name, self._github.host).get("object")
+        return found if isinstance(found, dict) else None
+
+    def _known(self, commit: str, found: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        # The id comes from the server itself; the one of its machines that was asked now may be
+        # behind the one that gave it.
+        if found is None:
+            raise RetryableError(
+                f"{self._name} does not show commit {commit[:12]} yet.", "Run the job again."
+            )
         return found
 
     def tree(self, name: str) -> dict[str, Entry]:

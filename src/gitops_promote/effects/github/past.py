@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, final
 from gitops_promote.core.errors import MovedHeadError
 from gitops_promote.effects.config_repository import UnsuitedError
 from gitops_promote.effects.github.errors import UNKNOWN, GitHubError
-from gitops_promote.effects.github.objects import object_id, refuse_other_bytes
+from gitops_promote.effects.github.objects import object_id, refuse_other_bytes, repository_in
 from gitops_promote.effects.mainline import BELOW, MOST_BROUGHT, Step, to_past
 from gitops_promote.effects.moments import parse_timestamp
 
@@ -198,9 +198,7 @@ class Line:
                 raise
             what = f"{self._github.host} is too old to {self._doing} through its API."
             raise UnsuitedError(what, "Use `commit-via: git`.") from None
-        with self._github.reading(self._doing):
-            found: dict[str, Any] = dict(data["repository"])
-            return found
+        return repository_in(data, self._name, self._github.host)
 
 
 def _gone(head: Head, name: str) -> MovedHeadError:

@@ -95,7 +95,8 @@ class Question:
             for n, look in enumerate(self.looks.values())
         ]
         histories = [
-            f"h{n}: history(first: {WINDOW}, path: $h{n}) {{ nodes {{ ...past }} }}"
+            f"h{n}: history(first: {WINDOW}, path: $h{n}) "
+            "{ nodes { ...past } pageInfo { hasNextPage } }"
             for n in range(len(self.histories))
         ]
         return " ".join((*files, *histories))
