@@ -45,10 +45,12 @@ def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         _annotate("error", f"run.py takes one command: {' or '.join(COMMANDS)}.")
         return 2
+    folder = _choose_folder(environ)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    folder = _private_folder(environ)
     try:
+        if not _make_folder(folder, environ):
+            return 1
         packages = bundled()
         if packages:
             return _run_here(arguments[0], packages)
@@ -71,12 +73,12 @@ def bundled() -> list[Path]:
         return []
     # The name that compiled modules have for this Python, its processor and its C library:
     # `cpython-312-x86_64-linux-gnu`. That of a debug or free-threaded Python is another.
-    target = EXTENSION_SUFFIXES[0].strip(".").rpartition(".")[0]
+    # One that loads no compiled modules at all has none.
+    target = next(iter(EXTENSION_SUFFIXES), "").strip(".").rpartition(".")[0]
     manifest = BUNDLE / f"{target}.json"
-    # Some Pythons are named like those for GNU's C library and are for another.
-    libraries = getattr(os, "confstr_names", ())
-    if not manifest.is_file() or "CS_GNU_LIBC_VERSION" not in libraries:
-        print(f"The release's bundle has nothing for this Python ({target})", flush=True)
+    if not target or not manifest.is_file() or not _has_gnu_library():
+        told = target or "which loads no compiled modules"
+        print(f"The release's bundle has nothing for this Python ({told})", flush=True)
         return []
     try:
         known = json.loads(manifest.read_text("utf-8"))
@@ -93,11 +95,22 @@ def bundled() -> list[Path]:
     return folders
 
 
+def _has_gnu_library() -> bool:
+    # Some Pythons are named like those for GNU's C library and are for another. musl has a name
+    # for the question, too, and no answer.
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
 def _misfit(files: Mapping[str, int]) -> str:
     # git and the archives that runners download have checksums of their own. What those don't see
     # is a copy of the action with another lock, with other line ends, or without what is usually
-    # ignored (`*.so`, `__pycache__`). The lock and the sizes tell, in four milliseconds. Our own
-    # source needs no check: Python uses its compiled modules only if they are of that very source.
+    # ignored (`*.so`, `__pycache__`). The lock and the sizes tell, in four milliseconds. Of our own
+    # source, Python passes over a compiled module that carries the hash of another text. All this
+    # finds accidents and old copies. Who can write to the copy can write what passes, such as other
+    # code under the right hash, as they could write another run.py.
     if LOCK.read_bytes() != (BUNDLE / LOCK.name).read_bytes():
         return "it is of another lock"
     for name, size in files.items():
@@ -139,20 +152,34 @@ def _install_and_run(command: str, folder: Path, environ: Mapping[str, str]) -> 
         return 1
 
 
-def _private_folder(environ: MutableMapping[str, str]) -> Path:
+def _choose_folder(environ: Mapping[str, str]) -> Path:
+    # Only a name, so that it is known what to remove before there is anything. It isn't by mkdtemp,
+    # whose module takes ten milliseconds.
     parent = environ.get("RUNNER_TEMP", "")
-    if not Path(parent).is_dir() or not parent:
-        from tempfile import gettempdir  # noqa: PLC0415  (on a runner there is one)
+    if not os.path.isdir(parent):  # noqa: PTH112  (Path's raises where it may not look)
+        import tempfile  # noqa: PLC0415  (on a runner there is a folder)
 
-        parent = gettempdir()
-    # Not by mkdtemp, whose module takes ten milliseconds.
-    folder = Path(parent, f"gitops-promote-{os.urandom(8).hex()}")
+        try:
+            parent = tempfile.gettempdir()
+        except OSError:
+            # It has tried this as well: to make the folder there says what is wrong.
+            parent = os.curdir
+        # It remembers its answer, and the program is to get another.
+        tempfile.tempdir = None
+    return Path(parent, f"gitops-promote-{os.urandom(8).hex()}")
+
+
+def _make_folder(folder: Path, environ: MutableMapping[str, str]) -> bool:
     temp = folder / "tmp"
-    folder.mkdir(0o700)
-    temp.mkdir()
+    try:
+        folder.mkdir(0o700)
+        temp.mkdir()
+    except OSError as error:
+        _annotate("error", f"No private folder can be made: {error}")
+        return False
     # What a killed process leaves behind is removed with the folder, too.
     environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temp)))
-    return folder
+    return True
 
 
 def _remove(folder: Path) -> None:
@@ -160,7 +187,8 @@ def _remove(folder: Path) -> None:
         (folder / "tmp").rmdir()
         folder.rmdir()
     except OSError:
-        _remove_all(folder)
+        if os.path.lexists(folder):
+            _remove_all(folder)
 
 
 def _remove_all(folder: Path) -> None:

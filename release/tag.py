@@ -1,10 +1,11 @@
 """Make a release's commit and tags.
 
-    tag.py check VERSION    may this commit be released as VERSION?
-    tag.py notes VERSION    print what CHANGELOG.md says of it
-    tag.py commit VERSION   commit the built bundle on top of HEAD, and tag that vVERSION
-    tag.py verify VERSION   is the tag vVERSION what was built here?
-    tag.py push VERSION     push the tag, and move vX and vX.Y to it
+    tag.py check VERSION      may this commit be released as VERSION?
+    tag.py notes VERSION      print what CHANGELOG.md says of it
+    tag.py commit VERSION     commit the built bundle on top of HEAD, and tag that vVERSION
+    tag.py verify VERSION     is the tag vVERSION what was built here?
+    tag.py push VERSION       push the tag, and move vX and vX.Y to it
+    tag.py is-newest VERSION  print whether no newer version is released: true or false
 
 The branches stay as they are, as does the work tree. A commit is made of HEAD, the bundle and
 nothing else (its date is that of HEAD), so whoever builds the same bundle gets the same commit.
@@ -25,6 +26,9 @@ from bundle import PROCESSORS, VERSIONS, Target
 NAME = "github-actions[bot]"
 EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 PLAIN = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+# What a release adds to main, and of what kind: a file, never a link or a submodule.
+ADDED = re.compile(r"bundle/.+|src/(?:.+/)?__pycache__/[^/]+\.pyc")
+FILES = ("100644", "100755")
 
 
 def check(version: str) -> None:
@@ -44,9 +48,7 @@ def check(version: str) -> None:
         sys.exit("CHANGELOG.md has entries under Unreleased; move them to the version.")
     if _git("status", "--porcelain", "--untracked-files=no"):
         sys.exit("The work tree has changes that no commit has.")
-    _git("fetch", "--quiet", "origin", "refs/heads/main")
-    if _git("rev-list", "--max-count=1", "HEAD", "--not", "FETCH_HEAD"):
-        sys.exit("This commit is not on main.")
+    _require_main()
     if version in _released():
         sys.exit(f"v{version} is released already.")
 
@@ -105,8 +107,10 @@ def verify(version: str) -> None:
         version: The version.
 
     Raises:
-        SystemExit: They differ, in the files that were shown.
+        SystemExit: They differ, in the files that were shown; or what it was built from was never
+            on main, so that the same bytes would say nothing.
     """
+    _require_main()
     built, tagged = commit(version), _git("rev-parse", f"refs/tags/v{version}^{{commit}}")
     if built != tagged:
         print(_git("diff", "--stat", built, tagged))
@@ -121,15 +125,34 @@ def push(version: str) -> None:
 
     Args:
         version: The version.
+
+    Raises:
+        SystemExit: The tag is something else than HEAD with a bundle; nothing is pushed then.
     """
-    number, tag = _parts(version), f"refs/tags/v{version}"
-    refs = [f"{tag}:{tag}"]
+    made = _release_on_head(version)
+    refs = [f"{made}:refs/tags/v{version}"]
     for length in (1, 2):
-        line = [_parts(each) for each in _released()]
-        if number >= max([each for each in line if each[:length] == number[:length]] or [number]):
-            refs.append(f"+{tag}:refs/tags/v{'.'.join(map(str, number[:length]))}")
+        if is_newest(version, length):
+            line = ".".join(version.split(".")[:length])
+            refs.append(f"+{made}:refs/tags/v{line}")
     _git("push", "--quiet", "--atomic", "origin", *refs)
     print("\n".join(refs))
+
+
+def is_newest(version: str, length: int = 0) -> bool:
+    """Tell whether no newer version is released.
+
+    Args:
+        version: The version.
+        length: Of how many numbers only those versions count that begin with the same: with 1, of
+            its major version; with 2, of its minor version.
+
+    Returns:
+        Whether it is so.
+    """
+    number = _parts(version)
+    others = [_parts(each) for each in _released()]
+    return all(number >= each for each in others if each[:length] == number[:length])
 
 
 def main(arguments: list[str]) -> None:
@@ -154,8 +177,33 @@ def main(arguments: list[str]) -> None:
         verify(version)
     elif command == "push":
         push(version)
+    elif command == "is-newest":
+        print("true" if is_newest(version) else "false")
     else:
         sys.exit(__doc__)
+
+
+def _require_main() -> None:
+    _git("fetch", "--quiet", "origin", "refs/heads/main")
+    if _git("rev-list", "--max-count=1", "HEAD", "--not", "FETCH_HEAD"):
+        sys.exit("This commit is not on main.")
+
+
+def _release_on_head(version: str) -> str:
+    # Who may push gets the commit from elsewhere, made by what had all packages in its hands.
+    name, tag = f"v{version}", f"refs/tags/v{version}"
+    made = _git("rev-parse", "--verify", tag)
+    if _git("cat-file", "-t", made) != "commit":
+        sys.exit(f"{name} is not the tag of a commit itself.")
+    if _git("rev-parse", f"{made}^@").split() != [_git("rev-parse", "HEAD")]:
+        sys.exit(f"{name} is not one commit on top of the one that is checked out.")
+    # By turns what happened to a file (`:OLDMODE MODE OLDHASH HASH STATUS`), and its path.
+    fields = _git("diff-tree", "-r", "--no-renames", "-z", "HEAD", made).split("\0")
+    for what, path in zip(fields[:-1:2], fields[1::2], strict=True):
+        _, mode, _, _, status = what.split(" ")
+        if status != "A" or mode not in FILES or not ADDED.fullmatch(path):
+            sys.exit(f"{name} does more than to add packages and bytecode: see {path!r}.")
+    return made
 
 
 def _sections() -> dict[str, str]:

@@ -39,6 +39,17 @@ TAG_RULES = [
     "type=sha,format=long,enable={{is_not_default_branch}}",
     "type=sha\ntype=edge\ntype=schedule,pattern={{date 'gggg[w]ww'}}",
 ]
+# A start that is stopped as soon as it has made a folder.
+STOPPED_AT_ONCE = """\
+import os, pathlib, runpy, signal, sys
+real = pathlib.Path.mkdir
+def mkdir(self, *arguments, **options):
+    real(self, *arguments, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+pathlib.Path.mkdir = mkdir
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 
@@ -188,6 +199,37 @@ def test_temporary_files_go_with_the_private_folder(action: Action) -> None:
 
     assert Path(result.facts["temp"]).parent.parent == action.temp
     assert action.left() == []
+
+
+@posix
+def test_a_private_folder_that_cannot_be_made_is_an_error(action: Action) -> None:
+    # Not even root makes a folder there.
+    result = action.run(RUNNER_TEMP="/dev/fd")
+
+    assert result.status == 1
+    assert re.fullmatch(
+        r"::error title=GitOps Promote::No private folder can be made: .*gitops-promote-.*\n",
+        result.log,
+    )
+    assert result.facts == {}
+
+
+@posix
+def test_a_start_that_is_stopped_while_it_makes_its_folder_leaves_nothing(action: Action) -> None:
+    python, *options, script, command = action.command()
+
+    done = subprocess.run(
+        [python, *options, "-c", STOPPED_AT_ONCE, script, command],
+        env=action.environ({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (130, "")
+    assert action.left() == []
+    assert not action.facts.exists()
 
 
 @posix

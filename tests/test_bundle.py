@@ -181,6 +181,71 @@ def test_a_python_that_it_is_not_for_installs_from_the_lock(release: Action) -> 
     assert result.status == 0
 
 
+def raises(error: Exception) -> Callable[[str], str | None]:
+    def answer(_: str) -> str | None:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "fits"),
+    [
+        (lambda _: "glibc 2.39", True),
+        (lambda _: "other 1.2", False),
+        (lambda _: None, False),
+        # musl's, and that of a system whose Python doesn't know the name.
+        (raises(OSError(22, "Invalid argument")), False),
+        (raises(ValueError("unrecognized configuration name")), False),
+        (None, False),
+    ],
+)
+def test_a_bundle_is_for_gnu_s_library_alone(
+    release: Action,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: Callable[[str], str | None] | None,
+    fits: bool,
+) -> None:
+    start = script_of(release, monkeypatch)
+    if answer:
+        monkeypatch.setattr(os, "confstr", answer)
+    else:
+        monkeypatch.delattr(os, "confstr")
+
+    folders = start.bundled()
+
+    assert folders == ([release.root / "bundle" / "all"] if fits else [])
+    told = f"The release's bundle has nothing for this Python ({TARGET})\n"
+    assert (told in capsys.readouterr().out) is not fits
+
+
+def test_a_python_that_loads_no_compiled_modules_installs_from_the_lock(
+    release: Action, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = script_of(release, monkeypatch)
+    monkeypatch.setattr(start, "EXTENSION_SUFFIXES", [])
+
+    folders = start.bundled()
+
+    assert folders == []
+    told = "The release's bundle has nothing for this Python (which loads no compiled modules)\n"
+    assert capsys.readouterr().out == told
+
+
+def test_without_a_runner_s_folder_temporary_files_go_with_the_private_one(
+    release: Action,
+) -> None:
+    result = release.run(RUNNER_TEMP="", TMPDIR=str(release.temp))
+
+    assert result.log.startswith("Using the release's bundle")
+    private, name = Path(result.facts["temp"]).parts[-2:]
+    assert private.startswith("gitops-promote-")
+    assert name == "tmp"
+    assert Path(result.facts["temp"]).parent.parent == release.temp
+    assert release.left() == []
+
+
 def test_an_edited_source_is_what_runs(release: Action) -> None:
     program = release.root / "src" / "gitops_promote" / "__main__.py"
     assert [*program.parent.glob("__pycache__/__main__.*.pyc")]
@@ -323,6 +388,14 @@ def build(
     """Build the bundle of an action from its own index."""
     monkeypatch.setenv("UV_DEFAULT_INDEX", action.index.as_uri())
     bundle.build(action.root, interpreters or bundle.find([sys.executable]))
+
+
+def script_of(action: Action, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that starts a copy of the action, in this process."""
+    start = load_script("action/run.py")
+    monkeypatch.setattr(start, "LOCK", action.root / "action" / "requirements.txt")
+    monkeypatch.setattr(start, "BUNDLE", action.root / "bundle")
+    return start
 
 
 def digests(root: Path) -> dict[str, str]:

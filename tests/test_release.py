@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,6 +195,143 @@ def test_what_may_not_be_released_is_refused(
     assert reason in done.stdout
 
 
+def annotated(clone: Clone) -> None:
+    clone.git("tag", "--force", "--annotate", "--message", "Mine", "v1.2.3", "v1.2.3")
+
+
+def another_parent(clone: Clone) -> None:
+    retag(clone, "v1.2.3^{tree}", "HEAD^")
+
+
+def two_parents(clone: Clone) -> None:
+    retag(clone, "v1.2.3^{tree}", "HEAD", "HEAD^")
+
+
+def no_parent(clone: Clone) -> None:
+    retag(clone, "v1.2.3^{tree}")
+
+
+def changed_source(clone: Clone) -> None:
+    path = clone.path / "src/gitops_promote/__init__.py"
+    path.write_text("import evil\n")
+    retag_with(clone, ["add", path])
+
+
+def added_source(clone: Clone) -> None:
+    path = clone.path / "src/gitops_promote/evil.py"
+    path.write_text("")
+    retag_with(clone, ["add", path])
+
+
+def bytecode_beside_its_source(clone: Clone) -> None:
+    path = clone.path / "src/gitops_promote/evil.pyc"
+    path.write_text("")
+    retag_with(clone, ["add", "--force", path])
+
+
+def deleted_file(clone: Clone) -> None:
+    retag_with(clone, ["rm", "--cached", "CHANGELOG.md"])
+
+
+def moved_file(clone: Clone) -> None:
+    shutil.copy(clone.path / "CHANGELOG.md", clone.path / "bundle/CHANGELOG.md")
+    add = ["add", "--force", "bundle/CHANGELOG.md"]
+    retag_with(clone, ["rm", "--cached", "CHANGELOG.md"], add)
+
+
+def link(clone: Clone) -> None:
+    (clone.path / "bundle/link").symlink_to("/etc")
+    retag_with(clone, ["add", "--force", "bundle/link"])
+
+
+def submodule(clone: Clone) -> None:
+    commit = clone.git("rev-parse", "HEAD")
+    add = ["update-index", "--add", "--cacheinfo", f"160000,{commit},bundle/submodule"]
+    retag_with(clone, add)
+
+
+def a_name_of_two_lines(clone: Clone) -> None:
+    blob = clone.git("rev-parse", "HEAD:CHANGELOG.md")
+    retag_with(clone, ["update-index", "--add", "--cacheinfo", f"100644,{blob},bundle/a\nb"])
+
+
+def retag(clone: Clone, tree: str, *parents: str) -> None:
+    """Make another commit the release's."""
+    options = [option for parent in parents for option in ("-p", parent)]
+    commit = clone.git("commit-tree", clone.git("rev-parse", tree), *options, "-m", "Release")
+    clone.git("tag", "--force", "v1.2.3", commit)
+
+
+def retag_with(clone: Clone, *commands: Sequence[str | Path]) -> None:
+    """Make it a commit that does something more."""
+    clone.git("read-tree", "v1.2.3")
+    for command in commands:
+        clone.git(*command)
+    retag(clone, clone.git("write-tree"), "HEAD")
+    clone.git("read-tree", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (annotated, "is not the tag of a commit itself"),
+        (another_parent, "is not one commit on top"),
+        (two_parents, "is not one commit on top"),
+        (no_parent, "is not one commit on top"),
+        (changed_source, "see 'src/gitops_promote/__init__.py'"),
+        (added_source, "see 'src/gitops_promote/evil.py'"),
+        (bytecode_beside_its_source, "see 'src/gitops_promote/evil.pyc'"),
+        (deleted_file, "see 'CHANGELOG.md'"),
+        (moved_file, "see 'CHANGELOG.md'"),
+        (link, "see 'bundle/link'"),
+        (submodule, "see 'bundle/submodule'"),
+        (a_name_of_two_lines, r"see 'bundle/a\nb'"),
+    ],
+)
+def test_nothing_but_main_with_a_bundle_is_pushed(
+    clone: Clone, change: Callable[[Clone], None], reason: str
+) -> None:
+    clone.prepare("1.2.2")
+    clone.prepare("1.2.3")
+    clone.do("commit", version="1.2.3")
+    change(clone)
+
+    done = clone.tag("push", "1.2.3")
+
+    assert done.returncode == 1
+    assert done.stdout.startswith("v1.2.3 ")
+    assert reason in done.stdout
+    assert clone.tags() == {}
+
+
+def test_a_push_can_be_done_again(clone: Clone) -> None:
+    clone.prepare("1.2.3")
+    clone.do("commit", "push", version="1.2.3")
+    tags = clone.tags()
+
+    clone.do("push", version="1.2.3")
+
+    assert clone.tags() == tags
+
+
+def test_a_late_fix_is_not_the_newest(clone: Clone) -> None:
+    for version in ("1.9.0", "1.10.0"):
+        clone.prepare(version)
+        clone.do("commit", "push", version=version)
+
+    said = {
+        version: clone.do("is-newest", version=version)
+        for version in ("1.9.1", "1.10.0", "1.10.1", "2.0.0")
+    }
+
+    assert said == {
+        "1.9.1": "false\n",
+        "1.10.0": "true\n",
+        "1.10.1": "true\n",
+        "2.0.0": "true\n",
+    }
+
+
 @pytest.mark.parametrize("version", ["v1.2.3", "1.2", "1.2.3-rc.1", "01.2.3", "1.2.3;x", ""])
 def test_a_version_has_three_numbers(clone: Clone, version: str) -> None:
     done = clone.tag("check", version)
@@ -229,6 +366,17 @@ def test_anyone_can_verify_a_release(clone: Clone, tmp_path: Path) -> None:
     assert same.stdout.startswith("v1.2.3 is what was built here: ")
     assert different.returncode == 1
     assert "bundle/all/x.so" in different.stdout
+
+
+def test_what_was_never_on_main_verifies_nothing(clone: Clone) -> None:
+    clone.prepare("1.2.3")
+    clone.git("commit", "--quiet", "--allow-empty", "--message", "Mine")
+    clone.do("commit", version="1.2.3")
+
+    done = clone.tag("verify", "1.2.3")
+
+    assert done.returncode == 1
+    assert done.stdout == "This commit is not on main.\n"
 
 
 def test_the_project_s_own_changelog_is_understood() -> None:
