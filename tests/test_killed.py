@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from forks import Run
 
-KILLS = int(os.environ.get("GITOPS_PROMOTE_KILLS") or 10)
+KILLS = int(os.environ.get("GITOPS_PROMOTE_KILLS") or 6)
 SEED = os.environ.get("GITOPS_PROMOTE_SEED") or "6"
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY----- of no one"
