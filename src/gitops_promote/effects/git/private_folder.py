@@ -49,7 +49,7 @@ class PrivateFolder:
         path: The folder.
         git: The program.
         environment: What it runs in.
-        meter: Is told what each command moved: its words, the repository, and how much.
+        meter: Is told what each command moved: the subcommand, the repository, and how much.
 
     Raises:
         UsageError: The URL has a form or transport that is not supported.
@@ -57,7 +57,7 @@ class PrivateFolder:
     """
 
     path: Path
-    meter: Callable[[Sequence[str], str, Traffic], None] | None = None
+    meter: Callable[[str, str, Traffic], None] | None = None
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class PrivateFolder:
             settings = (*settings, *trace.settings)
             return self._run(command, repository, data, settings, environment)
         finally:
-            self.meter(command, repository, trace.read())
+            self.meter(command[0], _about(command, repository), trace.read())
 
     def _run(
         self,
@@ -185,8 +185,7 @@ class PrivateFolder:
             stderr=subprocess.PIPE,
             start_new_session=True,  # no terminal to ask on; one group to end
         ) as process:
-            # A clone runs in none: it makes one.
-            about = command[-1] if command[0] == "clone" else repository
+            about = _about(command, repository)
             self._running[process] = about
             if self._is_stopped(about):
                 _end(process)
@@ -249,6 +248,11 @@ class PrivateFolder:
             numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
             return version if numbers < OLDEST_GIT else ""
         return ""
+
+
+def _about(command: Sequence[str], repository: str) -> str:
+    """The repository that a command is about: a clone runs in none, and makes one."""
+    return command[-1] if command[0] == "clone" else repository
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -28,7 +28,7 @@ from gitops_promote.effects.git.remote import Credentials, resolve_url
 from gitops_promote.effects.tree import Tree, check_writable, differing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from threading import Thread
 
     from gitops_promote.core.review.proposal import Proposal
@@ -347,14 +347,12 @@ class GitRepository:
             if not (may_be_there and self._arrived(commit, head)):
                 raise error from None
 
-    def _count(self, meter: Meter, command: Sequence[str], repository: str, moved: Traffic) -> None:
+    def _count(self, meter: Meter, command: str, repository: str, moved: Traffic) -> None:
         """Tell what was moved; what is fetched in the background, by what it is for."""
         from gitops_promote.effects.timings import FETCH, HISTORY  # noqa: PLC0415  (rarely asked for)
 
-        is_clone = command[0] == "clone"
-        where = command[-1] if is_clone else repository
-        is_past = where in (self._said.clone.name, self._done.clone.name)
-        meter(*moved, HISTORY if is_past else FETCH if is_clone else "")
+        is_past = repository in (self._said.clone.name, self._done.clone.name)
+        meter(*moved, HISTORY if is_past else FETCH if command == "clone" else "")
 
     def _make(self, name: str, *filters: str) -> PartialClone:
         return PartialClone(self._private, name, filters)
