@@ -23,6 +23,7 @@ from values_files import ValuesFile, generated, given
 
 from gitops_promote.core.images import parse_image
 from gitops_promote.core.kinds import helm, kustomize
+from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.yaml.document import Document
 
 TAG = "99.0.0"
@@ -34,12 +35,13 @@ _PROGRAM = """\
 import gc, sys
 from pathlib import Path
 from gitops_promote.core.images import parse_image
-from gitops_promote.core.kinds.{kind} import set_image
+from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.kinds.{kind} import KIND
 from gitops_promote.core.yaml.document import Document
 gc.set_threshold(100_000)
 def edit(path, image):
     document = Document.parse(path.read_bytes(), path.name)
-    edited = set_image(document, image, {more}frozenset())
+    edited = KIND.set_image(document, image, "", Around())
     path.write_bytes(edited.document.encode())
 edit(Path(sys.argv[1]), parse_image(sys.argv[2]))
 """
@@ -144,15 +146,14 @@ def _edit(case: Case, path: Path) -> None:
     image = parse_image(f"{case.image}:{TAG}")
     parsed = Document.parse(path.read_bytes(), path.name)
     if case.is_overlay:
-        edited = kustomize.set_image(parsed, image, frozenset())
+        edited = kustomize.KIND.set_image(parsed, image, "", Around())
     else:
-        edited = helm.set_image(parsed, image, "", frozenset())
+        edited = helm.KIND.set_image(parsed, image, "", Around())
     path.write_bytes(edited.document.encode())
 
 
 def _own_command(case: Case, path: Path) -> list[str]:
-    kind, more = ("kustomize", "") if case.is_overlay else ("helm", '"", ')
-    program = _PROGRAM.format(kind=kind, more=more)
+    program = _PROGRAM.format(kind="kustomize" if case.is_overlay else "helm")
     return [sys.executable, "-c", program, str(path), f"{case.image}:{TAG}"]
 
 

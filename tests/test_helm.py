@@ -15,6 +15,7 @@ import yaml
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, parse_image, split_reference
 from gitops_promote.core.kinds import helm
+from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.search import find
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
@@ -32,7 +33,7 @@ REFUSALS = ("merge conflict's marker", "found a tab character that violates inde
 def promote(text: str, item: str, key: str = "") -> str:
     """The text after a promotion."""
     document = Document.parse(text.encode(), "values.yaml")
-    return helm.set_image(document, parse_image(item), key, ALONE).document.text
+    return helm.KIND.set_image(document, parse_image(item), key, Around(ALONE)).document.text
 
 
 # The corpus. Its images are found here by PyYAML and on their own terms, so that what the code
@@ -169,8 +170,8 @@ class CorpusFile:
         key = format_path(found.path) if alike else ""
         if alike:
             with pytest.raises(PromoteError, match=r"stands in \d+ places"):
-                helm.set_image(document, image, "", names)
-        return helm.set_image(document, image, key, names).document
+                helm.KIND.set_image(document, image, "", Around(names))
+        return helm.KIND.set_image(document, image, key, Around(names)).document
 
     def check_bytes(self, found: Found, after: str) -> None:
         """Nothing but the scalars' spans differs, and they hold the new version."""
@@ -193,7 +194,7 @@ class CorpusFile:
     def check_empty(self, found: Found, edited: Document) -> None:
         """An empty string isn't a version that one could promote; the editor goes back to it."""
         image = Image(found.name, None, NEW)
-        slot = find(edited, image, format_path(found.path))[0]
+        slot = find(helm.KIND.form, edited, image, format_path(found.path))[0]
         editor = Editor(edited)
         editor.set(slot.version_node, "")
         assert editor.apply().encode() == self.raw
@@ -474,7 +475,9 @@ def test_anchor_shared_with_another_image() -> None:
         promote(text, "acme/b:v2")
     assert caught.value.line == 3
     document = Document.parse(text.encode(), "values.yaml")
-    edited = helm.set_image(document, parse_image("acme/b:v2"), "", frozenset({"acme/a"}))
+    edited = helm.KIND.set_image(
+        document, parse_image("acme/b:v2"), "", Around(frozenset({"acme/a"}))
+    )
     assert edited.document.text == text.replace("v1", "v2")
 
 
@@ -513,7 +516,7 @@ def test_nothing_of_another_image_changes(text: str, item: str) -> None:
 def test_what_else_has_an_anchored_version_is_warned_of() -> None:
     text = "image:\n  repository: x/a\n  tag: &v v1\nlabels:\n  release: *v\n"
     document = Document.parse(text.encode(), "values.yaml")
-    edited = helm.set_image(document, parse_image("x/a:v2"), "", ALONE)
+    edited = helm.KIND.set_image(document, parse_image("x/a:v2"), "", Around(ALONE))
     assert edited.document.text == text.replace("v1", "v2")
     assert edited.warnings == ("the anchor `&v` also changes: `release` (line 5).",)
 
@@ -527,7 +530,7 @@ def test_an_anchor_in_a_block_is_not_named_for_other_blocks() -> None:
 def test_a_key_that_is_an_alias_says_what_it_changes() -> None:
     text = "web: {tag: &v v1}\nworker: {tag: *v}\n"
     document = Document.parse(text.encode(), "values.yaml")
-    edited = helm.set_image(document, parse_image("x/a:v2"), "worker.tag", ALONE)
+    edited = helm.KIND.set_image(document, parse_image("x/a:v2"), "worker.tag", Around(ALONE))
     assert edited.document.text == text.replace("v1", "v2")
     assert edited.warnings == ("the anchor `&v` also changes: `tag` (line 1).",)
 
@@ -555,7 +558,7 @@ def test_registry_with_a_port_is_no_image() -> None:
 def test_anchored_version_can_be_named_itself() -> None:
     text = "version: &v v1\na:\n  repository: acme/a\n  tag: *v\nb:\n  repository: b\n  tag: *v\n"
     document = Document.parse(text.encode(), "values.yaml")
-    edited = helm.set_image(document, parse_image("acme/a:v2"), "version", ALONE)
+    edited = helm.KIND.set_image(document, parse_image("acme/a:v2"), "version", Around(ALONE))
     assert edited.document.text == text.replace("v1", "v2")
     assert edited.warnings == ("`version` is the version of `b` too.",)
 

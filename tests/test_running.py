@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gitops_promote.core.change import Running
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image, Reference, canonical_name
+from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import entries
 from gitops_promote.core.kinds.values import slots
-from gitops_promote.core.running import Running, find_places, running
+from gitops_promote.core.running import find_places, running
 from gitops_promote.core.targets import Located, edit, parse_target
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
@@ -79,7 +81,7 @@ class Corpus:
     ) -> None:
         place = self.place(key)
         try:
-            edited = edit(place, document, Image(name, None, NEW), together)
+            edited = edit(place, document, Image(name, None, NEW), Around(together))
         except PromoteError:
             self.counts["not promoted"] += 1
             return

@@ -1,4 +1,4 @@
-"""What a target's edit says of itself."""
+"""What is found in a file: what an edit changed, and what runs."""
 
 from __future__ import annotations
 
@@ -31,3 +31,18 @@ class Edited:
     document: Document
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An image in one place of one file.
+
+    `image` is what the file calls it (of a kustomization the entry's `name`, which may be a
+    placeholder), `reference` what runs, in full. `line` counts from 1, `key` is as in `Change`.
+    """
+
+    image: str
+    path: str
+    line: int
+    key: str
+    reference: Reference

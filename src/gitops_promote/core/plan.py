@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from posixpath import dirname
+from posixpath import dirname, normpath
 
 from gitops_promote.core.change import Change
 from gitops_promote.core.diff import diff_file
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image
-from gitops_promote.core.kinds.kustomize import matching
+from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.kinds.kustomize import knows, matching
 from gitops_promote.core.kinds.overlay import Overlays
 from gitops_promote.core.message import compose
 from gitops_promote.core.request import Request
@@ -80,12 +81,12 @@ class _Planner:
         images = self.request.images
         for place in places:
             for image in images:
-                if place.kind == "helm" or self._is_known(place, image):
+                if not _is_overlay(place) or self._is_known(place, image):
                     self._edit(place, image)
         for place in places:
             # An overlay that is named, and of which nothing else can be told, is meant.
-            named = place.kind == "kustomize" and not place.target.is_pattern
-            if named and place not in self.touched and self._used(place) is None:
+            named = _is_overlay(place) and not place.target.is_pattern
+            if named and not self._is_touched(place) and self._used(place) is None:
                 for image in images:
                     self._edit(place, image)
         for image in images:
@@ -120,15 +121,18 @@ class _Planner:
 
     def _original(self, path: str) -> Document:
         if path not in self.originals:
-            self.originals[path] = Document.parse(self.snapshot.read(path), path)
+            # What isn't there is to be created.
+            is_there = self.snapshot.kind(path) is not None
+            content = self.snapshot.read(path) if is_there else b""
+            self.originals[path] = Document.parse(content, path)
         return self.originals[path]
 
     def _document(self, path: str) -> Document:
         return self.documents.get(path) or self._original(path)
 
     def _is_known(self, place: Located, image: Image) -> bool:
-        """Whether an overlay has an entry for the image, or is seen to use it."""
-        if matching(self._document(place.path), image):
+        """Whether an overlay has the image, or is seen to use it."""
+        if knows(self._document(place.path), image):
             return True
         return image.name in (self._used(place) or ())
 
@@ -138,7 +142,7 @@ class _Planner:
     def _edit(self, place: Located, image: Image) -> None:
         document = self._document(place.path)
         try:
-            edited = edit(place, document, image, self._together(image))
+            edited = edit(place, document, image, self._around(place, image))
         except ImageNotFoundError as error:
             self.missed.append((place, image, error))
             return
@@ -153,7 +157,7 @@ class _Planner:
         self.changes += new
         self.reported.update(map(_identity, new))
         warnings = [f"{place.path}: {text}" for text in edited.warnings]
-        if place.kind == "kustomize":
+        if _is_overlay(place):
             warnings += self._unused(place, image)
         self.warnings.update(dict.fromkeys(warnings))
 
@@ -162,11 +166,20 @@ class _Planner:
     ) -> tuple[Change, ...]:
         """The changes with what was there before the call: an anchor may have gone ahead."""
         try:
-            first = edit(place, self._original(place.path), image, self._together(image))
+            first = edit(place, self._original(place.path), image, self._around(place, image))
         except PromoteError:
             return changes
         old = {change.key: change.old for change in first.changes}
         return tuple(replace(change, old=old.get(change.key, change.old)) for change in changes)
+
+    def _around(self, place: Located, image: Image) -> Around:
+        folder = dirname(place.path)
+
+        def beside(name: str) -> Document | None:
+            path = normpath(f"{folder}/{name}" if folder else name)
+            return self._original(path) if self.snapshot.kind(path) == "file" else None
+
+        return Around(self._together(image), beside, self.request.chart_bump)
 
     def _together(self, image: Image) -> frozenset[str]:
         """The names of the images that get the same version as this one."""
@@ -177,7 +190,7 @@ class _Planner:
     def _unused(self, place: Located, image: Image) -> list[str]:
         path, used = place.path, self._used(place)
         names = [entry.name for entry in matching(self._document(path), image)]
-        if used is None or used & set(names):
+        if used is None or not names or used & set(names):
             return []
         listed = ", ".join(f"`{name}`" for name in sorted(used)[:5]) or "none"
         text = (
@@ -188,7 +201,7 @@ class _Planner:
 
     def _introduce(self, places: list[Located], image: Image) -> None:
         """Give overlays an entry for an image that none has or uses."""
-        overlays = [place for place in places if place.kind == "kustomize"]
+        overlays = [place for place in places if _is_overlay(place)]
         named = [place for place in overlays if not place.target.is_pattern]
         if not named and len(places) > 1:
             raise _found_nowhere(image, places)
@@ -199,7 +212,7 @@ class _Planner:
 
     def _check_touched(self, place: Located) -> None:
         """Tell where a target that is named, not only matched, was left as it is."""
-        if place.target.is_pattern or place in self.touched:
+        if place.target.is_pattern or place.led_by or self._is_touched(place):
             return
         for missed, _, error in self.missed:
             if missed is place:
@@ -207,6 +220,13 @@ class _Planner:
         self.warnings[
             f"{place.path}: this overlay uses none of the images; nothing was changed there."
         ] = None
+
+    def _is_touched(self, place: Located) -> bool:
+        """Whether an image was promoted in a place, or in what it leads to."""
+        return any(
+            done.target is place.target and place.path in (done.path, done.led_by)
+            for done in self.touched
+        )
 
     def _settle(self) -> None:
         """Make sure that every image has what it asked for, and take the lines as they are now.
@@ -220,7 +240,7 @@ class _Planner:
             if edits[place.path] == 1:
                 continue
             document = self.documents[place.path]
-            again = edit(place, document, image, self._together(image))
+            again = edit(place, document, image, self._around(place, image))
             if again.document.text != document.text:
                 raise PromoteError(
                     f"`{image.name}` and another image of this call are meant for one place here.",
@@ -243,6 +263,11 @@ class _Planner:
             for change in self.changes
         )
         return f"{where} already has {', '.join(parts)}."
+
+
+def _is_overlay(place: Located) -> bool:
+    """Whether a place is an overlay as a whole, to which an image can be added."""
+    return place.kind == "kustomize" and not place.target.key
 
 
 def _identity(change: Change) -> tuple[str, str, str]:

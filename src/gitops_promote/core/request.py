@@ -29,7 +29,8 @@ class Request:
     the images were built from where that was another run, as of versions that are copied or rolled
     back to. `message` is the commit message's template and `signoff` whom to sign off for.
     `copied_from` is the environment whose versions are copied, `override` the reason for which the
-    policy's order is skipped; of a rollback, `undone` has what it takes back.
+    policy's order is skipped; of a rollback, `undone` has what it takes back. `chart_bump` is the
+    part of a chart's own version that a new `appVersion` raises, or empty.
     """
 
     images: tuple[Image, ...]
@@ -43,6 +44,7 @@ class Request:
     copied_from: str = ""
     override: str = ""
     undone: tuple[Undone, ...] = ()
+    chart_bump: str = ""
 
     @property
     def built_from(self) -> Source:

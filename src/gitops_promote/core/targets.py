@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
-from posixpath import basename, dirname
+from posixpath import basename, dirname, normpath
 
 from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.images import Image
-from gitops_promote.core.kinds import helm, kustomize
+from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.kinds.registry import BY_NAME, KINDS
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import parse_key
 from gitops_promote.core.yaml.tree import Mapping, text_of
 
-KINDS = ("kustomize", "helm")
-_KINDS_LISTED = " and ".join(f"`{kind}`" for kind in KINDS)
+_KINDS_LISTED = ", ".join(f"`{name}`" for name in BY_NAME)
 
 #: Reads a file of the snapshot.
 Reader = Callable[[str], Document]
@@ -27,7 +27,7 @@ Reader = Callable[[str], Document]
 _GLOB = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"(?:\*\*/)+|\*\*+|\*|\?|\[(?:!|(?!!))(?:\][^\]]*|[^\]]+)\]")
 _MOST_COMPARED = 2000
-_KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
+_TEMPLATES = (".gotmpl", ".tpl", ".tmpl")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -55,12 +55,13 @@ class Target:
 
         Args:
             path: The file.
-            kind: What the file is; a folder stands for its kustomization.
+            kind: What the file is; a folder stands for its kustomization or chart.
 
         Returns:
             True where it is named, or matched.
         """
-        paths = [path, dirname(path)] if kind == "kustomize" else [path]
+        stands = kind and basename(path) in BY_NAME[kind].file_names
+        paths = [path, dirname(path)] if stands else [path]
         if self.is_pattern:
             return any(map(compile_glob(self.path).fullmatch, paths))
         return self.path in paths
@@ -68,11 +69,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A file that a target leads to."""
+    """A file that a target leads to.
+
+    `natural` is the kind that its content says, which the target's may differ from. `led_by` is
+    the file of the target that names this one, as an overlay does with a chart's values file.
+    """
 
     target: Target
     path: str
     kind: str
+    natural: str = ""
+    led_by: str = ""
 
 
 def parse_target(line: str, environment: str = "", app: str = "") -> Target:
@@ -95,7 +102,7 @@ def parse_target(line: str, environment: str = "", app: str = "") -> Target:
     kind, colon, rest = place.strip().partition(":")
     if not colon:
         kind, rest = "", place
-    elif kind not in KINDS:
+    elif kind not in BY_NAME:
         raise UsageError(
             f"Target `{line}` has the kind `{kind}`, which is unknown.",
             f"The kinds are {_KINDS_LISTED}; what stands before a `:` is one.",
@@ -121,11 +128,11 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
         PromoteError: Nothing fits, or what fits can't be edited.
     """
     if not target.is_pattern:
-        return [_locate_path(snapshot, target, target.path, read)]
+        return _locate_path(snapshot, target, target.path, read)
     pattern = compile_glob(target.path)
     paths = [path for path in snapshot.paths(_folder_of(target)) if pattern.fullmatch(path)]
     snapshot.expect(_likely([path for path in paths if _may_be_read(snapshot, target, path)]))
-    found = [place for path in paths if (place := _locate_match(snapshot, target, path, read))]
+    found = [place for path in paths for place in _locate_match(snapshot, target, path, read)]
     if not found:
         raise PromoteError(
             f"Target `{target.text}` matches nothing that can be edited.",
@@ -164,30 +171,49 @@ def distinct(places: Iterable[Located]) -> list[Located]:
     return list(found.values())
 
 
-def edit(place: Located, document: Document, image: Image, together: frozenset[str]) -> Edited:
+def edit(place: Located, document: Document, image: Image, around: Around) -> Edited:
     """Promote an image in a located file.
 
     Args:
         place: The file and its kind.
         document: The file as it is by now.
         image: The image.
-        together: The names of all images that this call gives the same version.
+        around: What else counts.
 
     Returns:
         The edited file and what changed.
 
     Raises:
-        PromoteError: See `kustomize.set_image` and `helm.set_image`.
+        PromoteError: See `Kind.set_image`.
     """
-    if place.kind == "kustomize":
-        return kustomize.set_image(document, image, together)
-    return helm.set_image(document, image, place.target.key, together)
+    return BY_NAME[place.kind].set_image(document, image, place.target.key, around)
+
+
+def kinds_of(path: str, document: Document, key: str = "") -> list[str]:
+    """Tell what a file is.
+
+    Args:
+        path: Its path.
+        document: Its content.
+        key: A `#KEY` that is looked for in it.
+
+    Returns:
+        The kinds, of which a file with several documents may be several; with a key the first one.
+    """
+    found = [kind.name for kind in KINDS if kind.fits(path, document)]
+    own = [name for name in found if BY_NAME[name].file_names]
+    # A values file is what nothing else is, Flux's markers in it left aside.
+    found = own[:1] or [name for name in found if name != "helm" or set(found) <= {"flux", "helm"}]
+    if not key:
+        return found
+    return [name for name in found if BY_NAME[name].answers(document, key)][:1] or found[-1:]
 
 
 def _likely(paths: Sequence[str]) -> list[str]:
     """The paths, and the kustomizations in them should they be folders."""
     folders = (f"{path}/" if path else "" for path in paths if not path.endswith((".yaml", ".yml")))
-    return [*paths, *(folder + name for folder in folders for name in kustomize.FILE_NAMES)]
+    names = BY_NAME["kustomize"].file_names
+    return [*paths, *(folder + name for folder in folders for name in names)]
 
 
 def _folder_of(target: Target) -> str:
@@ -234,62 +260,87 @@ def _normal_path(path: str, line: str) -> str:
     )
 
 
-def _locate_match(snapshot: Snapshot, target: Target, path: str, read: Reader) -> Located | None:
+def _locate_match(snapshot: Snapshot, target: Target, path: str, read: Reader) -> list[Located]:
     """A glob's match, if it is something to edit."""
     kind = snapshot.kind(path)
     if kind == "folder":
-        file = _kustomization(snapshot, path)
-        if not file or target.kind == "helm":
-            return None
+        file = _file_of(snapshot, target, path)
+        if not file:
+            return []
         path = file
     elif not _may_be_read(snapshot, target, path):
-        return None
+        return []
     try:
         return _locate_path(snapshot, target, path, read)
     except _NotATargetError:
-        return None
+        return []
 
 
 def _may_be_read(snapshot: Snapshot, target: Target, path: str) -> bool:
     """Whether a glob's match may be edited, by what its name tells."""
     kind = snapshot.kind(path)
-    is_named = path.endswith((".yaml", ".yml")) or basename(path) in kustomize.FILE_NAMES
+    is_named = path.endswith((".yaml", ".yml")) or any(
+        basename(path) in kind.file_names for kind in KINDS
+    )
     return kind == "folder" or (kind == "file" and bool(target.kind or is_named))
 
 
-def _locate_path(snapshot: Snapshot, target: Target, path: str, read: Reader) -> Located:
+def _locate_path(snapshot: Snapshot, target: Target, path: str, read: Reader) -> list[Located]:
     _check_links(snapshot, target, path)
     kind = snapshot.kind(path)
     if kind is None:
-        filled = "" if target.text == path else f": there is no `{path}`"
-        raise PromoteError(
-            f"Target `{target.text}` doesn't exist in the config repository{filled}.",
-            _nearest(snapshot, path),
-        )
+        return [_to_create(snapshot, target, path)]
     if kind == "folder":
-        file = _kustomization(snapshot, path)
-        if target.kind == "helm" or not file:
-            lacks = "a folder, not a values file" if file else "a folder without a kustomization"
-            raise PromoteError(f"Target `{target.text}` is {lacks}.", _files_in(snapshot, path))
+        file = _file_of(snapshot, target, path)
+        if not file:
+            what = f"a folder without a {_what(target)}"
+            raise PromoteError(f"Target `{target.text}` is {what}.", _files_in(snapshot, path))
         path = file
-    kind_of_target = target.kind or _kind_of(snapshot, path, read)
-    if kind_of_target == "kustomize":
-        _check_kustomization(target, path, read)
-    return Located(target, path, kind_of_target)
+    natural = _kinds_of(snapshot, target, path, read)
+    if target.kind:
+        natural = [target.kind if target.kind in natural else natural[0]]
+    places = [Located(target, path, target.kind or one, one) for one in natural]
+    return [*places, *_led_to(snapshot, places[0], read)]
 
 
-def _check_kustomization(target: Target, path: str, read: Reader) -> None:
-    version = _text(read(path), "apiVersion")
-    if version and not version.startswith(_KUSTOMIZE_GROUP):
+def _what(target: Target) -> str:
+    return {"kustomize": "kustomization", "": "kustomization or chart"}.get(
+        target.kind, f"file of the kind `{target.kind}`"
+    )
+
+
+def _to_create(snapshot: Snapshot, target: Target, path: str) -> Located:
+    """A file that isn't there, of a kind that makes its files."""
+    makers = [kind.name for kind in KINDS if kind.creates(path)]
+    if makers and target.kind in ("", makers[0]) and snapshot.kind(dirname(path)) == "folder":
+        return Located(target, path, makers[0], makers[0])
+    filled = "" if target.text == path else f": there is no `{path}`"
+    raise PromoteError(
+        f"Target `{target.text}` doesn't exist in the config repository{filled}.",
+        _nearest(snapshot, path),
+    )
+
+
+def _led_to(snapshot: Snapshot, place: Located, read: Reader) -> list[Located]:
+    """The values files that a file names, as far as they lie beside it or below."""
+    if place.target.key:
+        return []
+    folder, found = dirname(place.path), []
+    for name in BY_NAME[place.kind].values_files(read(place.path)):
+        path = normpath(f"{folder}/{name}" if folder else name)
+        inside = not folder or path.startswith(f"{folder}/")
+        if inside and not path.startswith("../") and snapshot.kind(path) == "file":
+            found.append(Located(place.target, path, "helm", "helm", place.path))
+    return found
+
+
+def _check_version(document: Document) -> None:
+    root = document.root
+    if version := text_of(root, "apiVersion") if isinstance(root, Mapping) else "":
         raise _NotATargetError(
             f"this file is of {version}, so it is no kustomization of kustomize's.",
             "Name an overlay's folder or a values file.",
-            path=path,
-        )
-    if target.key:
-        raise PromoteError(
-            f"Target `{target.text}` names a key, but `{path}` is a kustomization.",
-            "Leave `#` and the key out: its `images:` is what is edited.",
+            path=document.path,
         )
 
 
@@ -305,22 +356,31 @@ def _check_links(snapshot: Snapshot, target: Target, path: str) -> None:
             )
 
 
-def _kustomization(snapshot: Snapshot, folder: str) -> str:
+def _file_of(snapshot: Snapshot, target: Target, folder: str) -> str:
+    """The file that a folder stands for: its kustomization, or a chart's."""
+    kinds = [kind for kind in KINDS if target.kind in ("", kind.name)]
     prefix = f"{folder}/" if folder else ""
-    found = [prefix + name for name in kustomize.FILE_NAMES]
-    found = [path for path in found if snapshot.kind(path) == "file"]
-    if len(found) > 1:
-        raise PromoteError(
-            f"`{folder or '/'}` has {len(found)} kustomizations: "
-            f"{', '.join(f'`{basename(path)}`' for path in found)}.",
-            "kustomize refuses that: keep one of them.",
+    for kind in kinds:
+        found = [prefix + name for name in kind.file_names]
+        found = [path for path in found if snapshot.kind(path) == "file"]
+        if len(found) > 1 and kind.name == "kustomize":
+            raise PromoteError(
+                f"`{folder or '/'}` has {len(found)} kustomizations: "
+                f"{', '.join(f'`{basename(path)}`' for path in found)}.",
+                "kustomize refuses that: keep one of them.",
+            )
+        if found:
+            return found[0]
+    return ""
+
+
+def _kinds_of(snapshot: Snapshot, target: Target, path: str, read: Reader) -> list[str]:
+    if path.endswith(_TEMPLATES):
+        raise _NotATargetError(
+            "this file is a Go template, which is YAML only once it is rendered.",
+            "Keep the version in a values file that the template reads, and name that.",
+            path=path,
         )
-    return found[0] if found else ""
-
-
-def _kind_of(snapshot: Snapshot, path: str, read: Reader) -> str:
-    if basename(path) in kustomize.FILE_NAMES:
-        return "kustomize"
     try:
         document = read(path)
     except PromoteError as error:
@@ -328,27 +388,16 @@ def _kind_of(snapshot: Snapshot, path: str, read: Reader) -> str:
             raise
         # A chart's template, which a glob passes over.
         raise _NotATargetError(error.what, error.fix, path=path, line=error.line) from None
-    if not isinstance(document.root, Mapping):
+    found = kinds_of(path, document, target.key)
+    if target.kind == "kustomize" and "kustomize" not in found:
+        _check_version(document)
+    if not found and not target.kind:
         raise _NotATargetError(
-            "this file holds no mapping, so it is neither a kustomization nor a values file.",
-            "Name an overlay's folder or a values file.",
+            "this file holds no mapping, so it is none that a version stands in.",
+            "Name an overlay's folder, a values file or a manifest.",
             path=path,
         )
-    version, kind = _text(document, "apiVersion"), _text(document, "kind")
-    if version.startswith(_KUSTOMIZE_GROUP):
-        return "kustomize"
-    if version and kind:
-        raise _NotATargetError(
-            f"this file is a {kind} of {version}, which can't be edited yet.",
-            f"The kinds are {_KINDS_LISTED}; name an overlay's folder or a values file.",
-            path=path,
-        )
-    return "helm"
-
-
-def _text(document: Document, key: str) -> str:
-    root = document.root
-    return text_of(root, key) if isinstance(root, Mapping) else ""
+    return found or [target.kind]
 
 
 @lru_cache(maxsize=256)

@@ -15,11 +15,10 @@ from gitops_promote.core.yaml.key_path import parse_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gitops_promote.core.change import Change
+    from gitops_promote.core.change import Change, Running
     from gitops_promote.core.plan import Plan
     from gitops_promote.core.policy.rules import Ruling
     from gitops_promote.core.policy.values import After, Environment
-    from gitops_promote.core.running import Running
     from gitops_promote.promotion.past import Timeline
 
 

@@ -15,8 +15,8 @@ from gitops_promote.core.tags.mutable import refuse_mutable
 from gitops_promote.promotion.past import called
 
 if TYPE_CHECKING:
+    from gitops_promote.core.change import Running
     from gitops_promote.core.policy.rules import Ruling
-    from gitops_promote.core.running import Running
     from gitops_promote.promotion.call import Call
     from gitops_promote.promotion.past import Timeline
 

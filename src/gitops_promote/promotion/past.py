@@ -8,9 +8,10 @@ from functools import partial
 from posixpath import commonpath, dirname
 from typing import TYPE_CHECKING
 
+from gitops_promote.core.change import Running
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.promoted import Promoted, read_promotion
-from gitops_promote.core.running import Running, running
+from gitops_promote.core.running import running
 from gitops_promote.core.yaml.document import Document
 
 if TYPE_CHECKING:

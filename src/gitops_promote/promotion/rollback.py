@@ -14,9 +14,9 @@ from gitops_promote.core.request import Undone
 from gitops_promote.promotion.chosen import Chosen, by_image, image_of, one_version, origin_of
 
 if TYPE_CHECKING:
+    from gitops_promote.core.change import Running
     from gitops_promote.core.order import Ancestry
     from gitops_promote.core.promoted import Promoted
-    from gitops_promote.core.running import Running
     from gitops_promote.core.source import Source
     from gitops_promote.promotion.call import Call
     from gitops_promote.promotion.past import Timeline

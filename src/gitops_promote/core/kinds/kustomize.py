@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence as Seq
 from functools import lru_cache
+from posixpath import basename
 
-from gitops_promote.core.change import Change, Edited
+from gitops_promote.core.change import Change, Edited, Running
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, desired
 from gitops_promote.core.kinds.anchors import followers
+from gitops_promote.core.kinds.entry import KEYS, Entry, quotes_in, write_entry
+from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.yaml.document import Document
-from gitops_promote.core.yaml.quoting import quotes_of
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
@@ -24,48 +26,11 @@ from gitops_promote.core.yaml.tree import (
     text_of,
 )
 
+_GROUP = "kustomize.config.k8s.io/"
 #: The names that kustomize looks for in a folder, in its order.
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 _LISTS = ("images", "imageTags")  # the second is kustomize's old name of the first
-_KEYS = ("name", "newName", "newTag", "digest")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One item of `images:` that has a name; `key` is its place, such as `images[0]`."""
-
-    key: str
-    node: Mapping
-    name: str
-
-    def pair(self, key: str) -> tuple[Node, Node] | None:
-        """The entry's own pair of a key.
-
-        Args:
-            key: The key, in any case of letters.
-
-        Returns:
-            Key and value, or None.
-        """
-        return find_pair(self.node, key, fold=True)
-
-    def text(self, key: str) -> str:
-        """The value of a key as kustomize sees it, empty where there is none.
-
-        Args:
-            key: The key, in any case of letters.
-
-        Returns:
-            The text.
-        """
-        return text_of(self.node, key, fold=True)
-
-    @property
-    def current(self) -> Reference:
-        """What the entry makes of its image; a tag may carry the digest (`TAG@DIGEST`)."""
-        tag, _, digest = self.text("newTag").partition("@")
-        return Reference(self.text("newName") or self.name, tag, digest or self.text("digest"))
 
 
 # An edit looks at a file's entries several times, before and after it.
@@ -116,6 +81,22 @@ def matching(document: Document, image: Image) -> list[Entry]:
     return named or [e for e in found if image.name == e.text("newName") and not image.new_name]
 
 
+def knows(document: Document, image: Image) -> bool:
+    """Whether a kustomization says anything of an image.
+
+    Args:
+        document: The kustomization file.
+        image: The image.
+
+    Returns:
+        True where a promotion changes what is there already.
+
+    Raises:
+        PromoteError: The file is none that kustomize would take.
+    """
+    return bool(matching(document, image))
+
+
 def set_image(document: Document, image: Image, together: frozenset[str]) -> Edited:
     """Promote an image in a kustomization, as `kustomize edit set image` would.
 
@@ -137,13 +118,15 @@ def set_image(document: Document, image: Image, together: frozenset[str]) -> Edi
     if found:
         # One mapping may be several entries, by aliases.
         for entry in {id(entry.node): entry for entry in found}.values():
-            _update(editor, entry, image)
+            new = desired(image, entry.current)
+            named = image.new_name == new.name
+            write_entry(editor, entry, new, entries(document), named=named)
     else:
         _add(editor, image)
     edited = editor.apply()
     _check_outcome(document, edited, found, image, together)
     own = [id(entry.node) for entry in entries(document)]
-    changed = [resolve(p[1]) for entry in found for key in _KEYS[1:] if (p := entry.pair(key))]
+    changed = [resolve(p[1]) for entry in found for key in KEYS[1:] if (p := entry.pair(key))]
     follow = followers(document, changed, lambda mapping, _: id(mapping) in own)
     warnings = (*_doubts(found, image), *follow)
     return Edited(edited, tuple(_changes(found, edited, image)), warnings)
@@ -225,37 +208,6 @@ def _spelling(key: Node) -> str:
     return key.value if isinstance(key, Scalar) else ""
 
 
-def _update(editor: Editor, entry: Entry, image: Image) -> None:
-    old, new = entry.current, desired(image, entry.current)
-    if new.name != old.name or image.new_name == new.name:
-        _put(editor, entry, "newName", new.name)
-    tag, digest = entry.pair("newTag"), entry.pair("digest")
-    if old.tag and old.digest and new.tag and not digest:
-        # `newTag: TAG@DIGEST`: kustomize writes the two one behind the other, and so may we.
-        _put(editor, entry, "newTag", new.version)
-    elif new.tag and not new.digest and digest and not tag:
-        editor.replace_pair(entry.node, digest[0], "newTag", new.tag)
-    elif new.digest and not new.tag and tag and not digest:
-        editor.replace_pair(entry.node, tag[0], "digest", new.digest)
-    else:
-        for key, value, pair in (("newTag", new.tag, tag), ("digest", new.digest, digest)):
-            if value:
-                _put(editor, entry, key, value)
-            elif pair and entry.text(key):
-                editor.remove_pair(entry.node, pair[0])
-
-
-def _put(editor: Editor, entry: Entry, key: str, value: str) -> None:
-    pair = entry.pair(key)
-    if pair:
-        editor.set(pair[1], value)
-        return
-    earlier = [entry.pair(name) for name in reversed(_KEYS[: _KEYS.index(key)])]
-    after = next(filter(None, earlier), entry.node.pairs[-1])
-    style = _quotes(entries(editor.document)) if key != "newName" else ""
-    editor.add_pair(entry.node, after[0], key, value, style)
-
-
 def _add(editor: Editor, image: Image) -> None:
     document = editor.document
     new = desired(image, Reference(image.name))
@@ -270,7 +222,7 @@ def _add(editor: Editor, image: Image) -> None:
         )
     lists = [images for _, images in _image_lists(document) if images.items]
     if lists:
-        editor.append_item(lists[-1], pairs, _quotes(known))
+        editor.append_item(lists[-1], pairs, quotes_in(known))
     else:
         present = _image_pairs(document)
         editor.add_list(_spelling(present[0][0]) if present else _LISTS[0], pairs, "")
@@ -280,15 +232,71 @@ def _order(known: list[Entry]) -> list[str]:
     """The keys in the order of the file's last entry, the ones it lacks in kustomize's."""
     last = known[-1].node if known else None
     keys = [key.value for key, _ in last.pairs if isinstance(key, Scalar)] if last else []
-    present = [key for key in keys if key in _KEYS]
-    return present + [key for key in _KEYS if key not in present]
+    present = [key for key in keys if key in KEYS]
+    return present + [key for key in KEYS if key not in present]
 
 
-def _quotes(known: list[Entry]) -> str:
-    """The quotes that the file's versions stand in."""
-    for entry in reversed(known):
-        pair = entry.pair("newTag") or entry.pair("digest")
-        value = resolve(pair[1]) if pair else None
-        if value:
-            return quotes_of(value)
-    return ""
+def running(document: Document, images: Seq[str]) -> tuple[Running, ...]:
+    """Read what a kustomization makes run.
+
+    Args:
+        document: The kustomization file.
+        images: The names that are meant; none for all that have a version.
+
+    Returns:
+        The images, in the order of the file.
+
+    Raises:
+        PromoteError: The file is none that kustomize would take.
+    """
+    found = entries(document)
+    if images:
+        meant = {entry.key for name in images for entry in matching(document, Image(name))}
+        found = [entry for entry in found if entry.key in meant]
+    else:
+        found = [entry for entry in found if entry.current.version]
+    # One mapping may be several entries, by aliases.
+    distinct = list({id(entry.node): entry for entry in reversed(found)}.values())[::-1]
+    return tuple(_running(document, entry) for entry in distinct)
+
+
+def _running(document: Document, entry: Entry) -> Running:
+    pair = entry.pair("newTag") or entry.pair("digest") or entry.pair("newName")
+    line = document.line(resolve(pair[1]) if pair else entry.node)
+    return Running(entry.name, document.path, line, entry.key, entry.current)
+
+
+class Kustomize:
+    """The kind `kustomize`."""
+
+    name = "kustomize"
+    file_names = FILE_NAMES
+
+    def fits(self, path: str, document: Document) -> bool:
+        """As `Kind.fits` says."""
+        root = document.root
+        version = text_of(root, "apiVersion") if isinstance(root, Mapping) else ""
+        return version.startswith(_GROUP) or (not version and basename(path) in FILE_NAMES)
+
+    def answers(self, _document: Document, _key: str) -> bool:
+        """As `Kind.answers` says."""
+        return False
+
+    def creates(self, _path: str) -> bool:
+        """As `Kind.creates` says: none."""
+        return False
+
+    def values_files(self, _document: Document) -> list[str]:
+        """As `Kind.values_files` says: those of `helmCharts`."""
+        return []
+
+    def set_image(self, document: Document, image: Image, _key: str, around: Around) -> Edited:
+        """As `Kind.set_image` says. An image that has no entry gets one."""
+        return set_image(document, image, around.together)
+
+    def running(self, document: Document, _key: str, images: Seq[str]) -> tuple[Running, ...]:
+        """As `Kind.running` says."""
+        return running(document, images)
+
+
+KIND = Kustomize()

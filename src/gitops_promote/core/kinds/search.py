@@ -1,6 +1,9 @@
-"""Finding the places of a values file that an image is meant by: by its name, or by `#KEY`."""
+"""Finding the places of a file that an image is meant by: by its name, or by `#KEY`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import (
@@ -9,18 +12,17 @@ from gitops_promote.core.images import (
     split_reference,
     split_registry,
 )
-from gitops_promote.core.kinds.values import (
+from gitops_promote.core.kinds.block import (
     DIGEST_KEYS,
     TAG_KEYS,
-    Slot,
     block_reference,
     children_of,
     first_of,
-    global_registry,
     is_block,
     name_key,
-    slots,
 )
+from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.kinds.values import ValueSlot, global_registry
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import (
     Place,
@@ -28,6 +30,7 @@ from gitops_promote.core.yaml.key_path import (
     format_path,
     missing,
     parse_key,
+    roots,
 )
 from gitops_promote.core.yaml.quoting import is_string
 from gitops_promote.core.yaml.tree import (
@@ -41,56 +44,78 @@ from gitops_promote.core.yaml.tree import (
 _VERSION_ENDINGS = ("tag", "version", "image", "digest", "sha", "release")
 
 
-def find(document: Document, image: Image, key: str) -> list[Slot]:
-    """The places of a values file that an image is meant by.
+def _no_trees(_: Document) -> list[Place]:
+    return []
+
+
+@dataclass(frozen=True)
+class Form:
+    """Where files of a kind hold images.
+
+    `slots` finds the places that name an image, and others that a kind has names for. A `#KEY` is
+    followed from the `roots`, then from the `trees`: a chart's values in a file of another form.
+    With `several` an image that stands in several places is promoted in all of them; without, it
+    is ambiguous.
+    """
+
+    slots: Callable[[Document], list[Slot]]
+    roots: Callable[[Document], list[Place]] = roots
+    trees: Callable[[Document], list[Place]] = _no_trees
+    several: bool = False
+
+
+def find(form: Form, document: Document, image: Image, key: str) -> list[Slot]:
+    """The places of a file that an image is meant by.
 
     Args:
-        document: The values file.
+        form: Where files of this kind hold images.
+        document: The file.
         image: The image that is promoted.
         key: The target's `#KEY`, empty to find the image by its name.
 
     Returns:
-        The places: one, or with a key that has a `*` several.
+        The places: one, or several with a key that has a `*`, or where the form takes all.
 
     Raises:
         ImageNotFoundError: The image isn't here, or the key leads to another.
         PromoteError: The key leads nowhere, or the image stands in several places.
     """
     if key:
-        return _find_by_key(document, image, key)
-    found = [slot for slot in slots(document) if is_named(slot, image)]
-    complete = [s for s in found if isinstance(s.node, Mapping) or s.current.version]
+        return _find_by_key(form, document, image, key)
+    known = form.slots(document)
+    found = [slot for slot in known if is_named(slot, image)]
+    complete = [slot for slot in found if slot.is_complete]
     distinct = list({id(slot.version_node): slot for slot in reversed(complete)}.values())[::-1]
+    distinct = distinct or [slot for slot in known if slot.is_open]
     if not distinct:
-        raise _not_found(document, image, found)
-    if len(distinct) > 1:
+        raise _not_found(document, image, known, found)
+    if len(distinct) > 1 and not form.several:
         raise _ambiguous(document, image, distinct)
     return distinct
 
 
-def find_any(document: Document, key: str) -> list[tuple[Slot, str]]:
-    """The places of a values file that a target's `#KEY` leads to, whatever image they hold.
+def find_any(form: Form, document: Document, key: str) -> list[tuple[Slot, str]]:
+    """The places of a file that a target's `#KEY` leads to, whatever image they hold.
 
     Args:
-        document: The values file.
+        form: Where files of this kind hold images.
+        document: The file.
         key: The key.
 
     Returns:
         The places that can hold an image or a part of one, each with the image's name as it stands
         there or beside; empty where nothing says it. None where the key leads nowhere.
     """
-    registry = global_registry(document.root)
+    known = form.slots(document)
+    own = [slot for slot in known if slot.answers(key)]
+    if own:
+        return [(slot, slot.current.name) for slot in own]
     try:
-        places = find_places(document, parse_key(key))
+        places = _places(form, document, key)
     except PromoteError:
         return []
-    found = [_slot_of(_image_place(place), Image(""), registry) for place in places]
+    found = [_slot_of(_image_place(place), Image(""), known) for place in places]
     return [slot for slot in found if slot]
-
-
-def _names(image: Image) -> set[str]:
-    """The names of an image, old and new, written in full."""
-    return {canonical_name(name) for name in (image.name, image.deployed_name)}
 
 
 def is_named(slot: Slot, image: Image) -> bool:
@@ -103,13 +128,7 @@ def is_named(slot: Slot, image: Image) -> bool:
     Returns:
         True where one of the image's names, old or new, stands there.
     """
-    name = slot.current.name
-    if not name:
-        return False
-    spellings = {canonical_name(name)}
-    if slot.registry and isinstance(slot.node, Mapping):
-        spellings.add(canonical_name(block_reference(slot.node, "").name))
-    return bool(spellings & _names(image))
+    return not slot.names.isdisjoint(map(canonical_name, (image.name, image.deployed_name)))
 
 
 def _is_akin(name: str, image: Image) -> bool:
@@ -122,10 +141,29 @@ def _is_akin(name: str, image: Image) -> bool:
     return False
 
 
-def _find_by_key(document: Document, image: Image, key: str) -> list[Slot]:
-    registry = global_registry(document.root)
-    places = find_places(document, parse_key(key))
-    found = [_keyed_slot(document, place, image, registry) for place in places]
+def _places(form: Form, document: Document, key: str) -> list[Place]:
+    """What a key leads to: from the file's roots, else from the values inside."""
+    path = parse_key(key)
+    try:
+        return find_places(document, path, form.roots(document))
+    except PromoteError as error:
+        for tree in form.trees(document):
+            try:
+                return find_places(document, path, [tree])
+            except PromoteError:
+                continue
+        raise error from None
+
+
+def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list[Slot]:
+    known = form.slots(document)
+    own = [slot for slot in known if slot.answers(key)]
+    found: list[Slot | PromoteError]
+    if own:
+        found = [_fitting(slot, slot.current.name, slot.label, image) for slot in own]
+    else:
+        places = _places(form, document, key)
+        found = [_keyed_slot(place, image, known) for place in places]
     if "*" in key:
         # A pattern takes the places that name the image; a plain key must fit.
         fitting = [slot for slot in found if isinstance(slot, Slot) and is_named(slot, image)]
@@ -142,26 +180,29 @@ def _find_by_key(document: Document, image: Image, key: str) -> list[Slot]:
     return [slot for slot in found if isinstance(slot, Slot)]
 
 
-def _keyed_slot(
-    document: Document, place: Place, image: Image, registry: str
-) -> Slot | PromoteError:
+def _keyed_slot(place: Place, image: Image, known: list[Slot]) -> Slot | PromoteError:
     """The slot that a key leads to, or why it is none for this image."""
     place = _image_place(place)
     if place.node is None and isinstance(place.parent, Mapping):
-        above = Place(place.path[:-1], None, place.parent)
-        return missing(document, above, place.path, place.path[-1])
-    found = _slot_of(place, image, registry)
+        above = Place(place.document, place.path[:-1], None, place.parent)
+        return missing(above, place.path, place.path[-1])
+    found = _slot_of(place, image, known)
     if found is None:
-        return _no_image(document, place, resolve(place.node) if place.node else None)
+        return _no_image(place, resolve(place.node) if place.node else None)
     slot, stated = found
-    if stated and not _is_akin(stated, image):
-        return ImageNotFoundError(
-            f"`{format_path(place.path)}` holds `{stated}`, not `{image.name}`.",
-            f"To replace it, write `{stated}={image.name}` in images; else name another key.",
-            path=document.path,
-            line=document.line(slot.node),
-        )
-    return slot
+    return _fitting(slot, stated, format_path(place.path), image)
+
+
+def _fitting(slot: Slot, stated: str, label: str, image: Image) -> Slot | PromoteError:
+    """A slot that may hold an image, going by the name that stands there or beside."""
+    if not stated or is_named(slot, image) or _is_akin(stated, image):
+        return slot
+    return ImageNotFoundError(
+        f"`{label}` holds `{stated}`, not `{image.name}`.",
+        f"To replace it, write `{stated}={image.name}` in images; else name another key.",
+        path=slot.document.path,
+        line=slot.document.line(slot.node),
+    )
 
 
 def _image_place(place: Place) -> Place:
@@ -170,20 +211,26 @@ def _image_place(place: Place) -> Place:
     if not isinstance(block, Mapping) or not name_key(block):
         return place
     absent = place.node is None and key in (*TAG_KEYS, *DIGEST_KEYS)
-    return Place(place.path[:-1], None, block) if absent or _names_block(block, key) else place
+    if absent or _names_block(block, key):
+        return replace(place, path=place.path[:-1], parent=None, node=block)
+    return place
 
 
-def _slot_of(place: Place, image: Image, registry: str) -> tuple[Slot, str] | None:
+def _slot_of(place: Place, image: Image, known: list[Slot]) -> tuple[Slot, str] | None:
     """What a place holds of an image, and the image's name as it stands there or beside."""
     node, block = resolve(place.node) if place.node else None, place.parent
+    own = next((slot for slot in known if _is_at(slot, place, node)), None)
+    if own:
+        return own, own.current.name
+    registry = _registry_of(place, known)
     if isinstance(node, Mapping):
-        slot = Slot(place.path, node, registry=registry)
+        slot = ValueSlot(place.document, place.path, node, registry=registry)
         holds = name_key(node) or first_of(node, TAG_KEYS + DIGEST_KEYS)
         return (slot, slot.current.name) if holds else None
     if not isinstance(node, Scalar):
         return None
     key = str(place.path[-1])
-    slot = Slot(place.path, node, _part(key, node, image))
+    slot = ValueSlot(place.document, place.path, node, _part(key, node, image))
     beside = isinstance(block, Mapping) and bool(slot.part) and bool(name_key(block))
     if not _can_be_version(key, node, in_block=beside):
         return None
@@ -191,8 +238,23 @@ def _slot_of(place: Place, image: Image, registry: str) -> tuple[Slot, str] | No
         return slot, slot.current.name
     if node is first_of(block, TAG_KEYS):
         # A digest goes before a tag: the old one's must not stay beside the new.
-        slot = Slot(place.path[:-1], block, registry=registry)
+        slot = ValueSlot(place.document, place.path[:-1], block, registry=registry)
     return slot, block_reference(block, registry).name
+
+
+def _is_at(slot: Slot, place: Place, node: Node | None) -> bool:
+    """Whether a slot is what stands at a place, or has its version there."""
+    if isinstance(slot, ValueSlot):
+        return slot.path == place.path and slot.node is node
+    inside = slot.path == place.path[: len(slot.path)]
+    return inside and (slot.node is node or resolve(slot.version_node) is node)
+
+
+def _registry_of(place: Place, known: list[Slot]) -> str:
+    """The registry of all images without one, in the values that a place is of."""
+    blocks = (place.path, place.path[:-1])
+    near = (s.registry for s in known if isinstance(s, ValueSlot) and s.path in blocks)
+    return next(near, global_registry(place.document.root))
 
 
 def _names_block(block: Mapping, key: str) -> bool:
@@ -219,15 +281,16 @@ def _part(name: str, node: Scalar, image: Image) -> str:
 
 def _ambiguous(document: Document, image: Image, found: list[Slot]) -> PromoteError:
     places = [
-        f"`#{format_path(slot.path)}` (line {document.line(slot.node)}, "
+        f"`#{slot.label}` (line {slot.document.line(slot.node)}, "
         f"{slot.current.version or 'no version'})"
         for slot in found
     ]
-    return document.error(
+    error = document.error(
         f"`{image.name}` stands in {len(found)} places: {', '.join(places)}.",
         f"Name one with `#KEY`, several with a target line each{_or_all(found)}.",
-        found[0].node,
     )
+    error.line = found[0].document.line(found[0].node)
+    return error
 
 
 def _or_all(found: list[Slot]) -> str:
@@ -239,26 +302,32 @@ def _or_all(found: list[Slot]) -> str:
     return f", or all with a pattern such as `#{format_path(pattern)}`"
 
 
-def _not_found(document: Document, image: Image, untagged: list[Slot]) -> PromoteError:
+def _not_found(
+    document: Document, image: Image, known: list[Slot], untagged: list[Slot]
+) -> PromoteError:
     if untagged:
         slot = untagged[0]
         return ImageNotFoundError(
-            f"`{format_path(slot.path)}` holds `{image.name}` without a tag.",
-            f"If the chart takes a tag there, name it: `#{format_path(slot.path)}`.",
+            f"`{slot.label}` holds `{image.name}` without a tag.",
+            f"If the chart takes a tag there, name it: `#{slot.label}`.",
             path=document.path,
-            line=document.line(slot.node),
+            line=slot.document.line(slot.node),
         )
     from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
 
-    known = list(dict.fromkeys(s.current.name for s in slots(document) if s.current.name))
-    near = get_close_matches(image.name, known, n=3, cutoff=0.4) or known[:3]
+    names = list(dict.fromkeys(slot.current.name for slot in known if slot.current.name))
+    near = get_close_matches(image.name, names, n=3, cutoff=0.4) or names[:3]
+    nameless = [slot for slot in known if not slot.current.name]
     fix = "Name the image's block or tag with `#KEY`."
+    if nameless:
+        listed = ", ".join(f"`#{slot.label}` (line {slot.line})" for slot in nameless[:3])
+        fix = f"Of what has a version here, nothing says the image of {listed}: name it so."
     if near:
         fix = f"The file has {', '.join(f'`{n}`' for n in near)}. {fix}"
     return ImageNotFoundError(f"there is no image `{image.name}` here.", fix, path=document.path)
 
 
-def _no_image(document: Document, place: Place, node: Node | None) -> PromoteError:
+def _no_image(place: Place, node: Node | None) -> PromoteError:
     inside = children_of(place.path, node) if isinstance(node, Mapping) else []
     blocks = [p for p, v in inside if isinstance(v, Mapping) and (is_block(v) or p[-1] == "image")]
     fix = (
@@ -266,4 +335,4 @@ def _no_image(document: Document, place: Place, node: Node | None) -> PromoteErr
         if blocks
         else "Name the image's block, or the text that holds its tag."
     )
-    return document.error(f"`{format_path(place.path)}` holds no image.", fix, node)
+    return place.document.error(f"`{format_path(place.path)}` holds no image.", fix, node)

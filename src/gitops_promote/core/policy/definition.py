@@ -12,10 +12,11 @@ from typing import Any
 
 from gitops_promote.core.errors import UsageError
 from gitops_promote.core.images import KEEP, Image, parse_image
+from gitops_promote.core.kinds.registry import BY_NAME
 from gitops_promote.core.names import LOGIN, NAME, login_of, team_of
 from gitops_promote.core.review.branch import NO_BRANCH
 from gitops_promote.core.review.gates import MOST_GATES, Gate, parse_gates
-from gitops_promote.core.targets import KINDS, parse_target
+from gitops_promote.core.targets import parse_target
 
 #: The one version of the format.
 VERSION = 1
@@ -194,7 +195,7 @@ _IMAGE = Text(
     identity=lambda image: image.name,
 )
 _TARGET = Text(
-    pattern=rf"\s*(?:(?:{'|'.join(KINDS)}):(?!\s*[/~])[^#\\]+|(?!\s*[/~])[^#\\:]+)(?:#.*)?",
+    pattern=rf"\s*(?:(?:{'|'.join(BY_NAME)}):(?!\s*[/~])[^#\\]+|(?!\s*[/~])[^#\\:]+)(?:#.*)?",
     refused=r"^[^#]*(?:^|[:/])\s*\.\.\s*(?:[/#]|$)|\{(?!(?:environment|app)\})[^{}]*\}",
     read=_target,
 )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from posixpath import basename
+from collections.abc import Iterator, Mapping, Sequence
 
-from gitops_promote.core.kinds.kustomize import FILE_NAMES
+from gitops_promote.core.kinds.registry import BY_NAME
 from gitops_promote.core.policy.rules import Ruling, branch_of, listed, refusal
 from gitops_promote.core.policy.values import Environment, Policy
 from gitops_promote.core.running import running
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, Target, compile_glob, parse_target
+from gitops_promote.core.targets import (
+    Located,
+    Target,
+    compile_glob,
+    kinds_of,
+    parse_target,
+)
 from gitops_promote.core.yaml.document import Document
 
 
@@ -56,9 +61,10 @@ def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes])
     ]
     for environment in others:
         for target in _allowed(ruling.app, environment):
-            for path in (path for path in files if target.fits(path, _kind(target, path))):
-                place = Located(target, path, _kind(target, path))
-                if _is_changed(place, snapshot.read(path), files[path]) and policy:
+            for path, kind in _fitting(target, files):
+                place = Located(target, path, kind)
+                before = snapshot.read(path) if snapshot.kind(path) else b""
+                if _is_changed(place, before, files[path]) and policy:
                     raise refusal(
                         policy,
                         environment.positions.get("targets"),
@@ -69,9 +75,11 @@ def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes])
                     )
 
 
-def _kind(target: Target, path: str) -> str:
-    """What a file is that was edited, and so is one or the other."""
-    return target.kind or ("kustomize" if basename(path) in FILE_NAMES else "helm")
+def _fitting(target: Target, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """The files that a target leads to, each as what it is."""
+    for path, content in files.items():
+        kinds = [target.kind] if target.kind else kinds_of(path, Document.parse(content, path))
+        yield from ((path, kind) for kind in kinds if target.fits(path, kind))
 
 
 def _is_changed(place: Located, before: bytes, after: bytes) -> bool:
@@ -119,7 +127,7 @@ def _check_nobody_s(
     ]
     for place in places:
         for app, name, other, targets in others:
-            if any(target.fits(place.path, _kind(target, place.path)) for target in targets):
+            if any(_leads_to(target, place) for target in targets):
                 raise refusal(
                     policy,
                     other.positions.get("targets"),
@@ -132,9 +140,16 @@ def _check_nobody_s(
 def _covers(target: Target, place: Located) -> bool:
     """Whether a target of the policy gives a place: as the same kind, by the same key."""
     # What a call forces must be what the file is anyway.
-    kind = target.kind or (_kind(target, place.path) if place.target.kind else place.kind)
-    same = (kind, target.key) == (place.kind, place.target.key)
-    return same and target.fits(place.path, place.kind)
+    kind = target.kind or place.natural or place.kind
+    same = place.led_by or (kind, target.key) == (place.kind, place.target.key)
+    return bool(same) and _leads_to(target, place)
+
+
+def _leads_to(target: Target, place: Located) -> bool:
+    """Whether a target leads to a place, or to the file that names it."""
+    if place.led_by:
+        return any(target.fits(place.led_by, kind) for kind in BY_NAME)
+    return target.fits(place.path, target.kind or place.natural or place.kind)
 
 
 def _check_path(policy: Policy, environment: Environment, place: Located) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.yaml.layout import LINE_BREAK, line_of
-from gitops_promote.core.yaml.tree import Node, parse
+from gitops_promote.core.yaml.tree import Mapping, Node, Scalar, Sequence, parse
 
 _BOMS = (
     # UTF-32 is not looked for: go-yaml, which reads these files in the end, does not know it.
@@ -21,7 +21,9 @@ _BOMS = (
 class Document:
     """A YAML file: its text, the node tree of its first document, and how it is encoded.
 
-    kustomize and Helm read the first document of a file and no other, and so does this.
+    kustomize and Helm read the first document of a file and no other, and so does `root`; `roots`
+    has all. A document that is the text of a scalar of another has that as its `holder`, and
+    begins on its line `first_line`.
     """
 
     path: str
@@ -30,6 +32,9 @@ class Document:
     bom: bytes = b""
     encoding: str = "utf-8"
     roots: tuple[Node | None, ...] = ()
+    holder: Scalar | None = None
+    first_line: int = 1
+    _embedded: dict[int, Document | None] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, content: bytes, path: str) -> Document:
@@ -76,12 +81,39 @@ class Document:
         """
         return self._of(text, self.path, self.bom, self.encoding)
 
+    def embedded(self, scalar: Scalar) -> Document | None:
+        """The YAML that is the text of a scalar, as of Argo CD's `helm.values`.
+
+        Args:
+            scalar: A scalar of this document.
+
+        Returns:
+            The document that it holds, always the same one; None where it is no YAML, or YAML of
+            no mapping or list.
+        """
+        if id(scalar) not in self._embedded:
+            self._embedded[id(scalar)] = self._read(scalar)
+        return self._embedded[id(scalar)]
+
+    def _read(self, scalar: Scalar) -> Document | None:
+        if ":" not in scalar.value:
+            return None
+        try:
+            roots = tuple(parse(scalar.value, self.path))
+        except PromoteError:
+            return None
+        root = roots[0] if roots else None
+        if not isinstance(root, (Mapping, Sequence)):
+            return None
+        first = self.line(scalar) + (scalar.style in ("|", ">"))
+        return Document(self.path, scalar.value, root, roots=roots, holder=scalar, first_line=first)
+
     def encode(self) -> bytes:
         """The file's bytes."""
         return self.bom + self.text.encode(self.encoding)
 
     def line(self, node: Node) -> int:
-        """The line of a node, counted from 1.
+        """The line of a node in its file, counted from 1.
 
         Args:
             node: A node of this document.
@@ -89,7 +121,9 @@ class Document:
         Returns:
             The line.
         """
-        return line_of(self.text, node.start)
+        if self.holder is not None and self.holder.style not in ("|", ">"):
+            return self.first_line
+        return self.first_line - 1 + line_of(self.text, node.start)
 
     @property
     def newline(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -16,28 +17,51 @@ from gitops_promote.core.yaml.tree import (
     Sequence,
     find_value,
     resolve,
+    text_of,
 )
 
-Path = tuple[str | int, ...]
 
-_SEGMENT = re.compile(r"\[(\d+|\*)\]|((?:\\.|[^.\[\]\\])+)")
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A segment of a key that takes the items of a list by one of their values: `[name=app]`."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return "[{}={}]".format(*(_escaped(part) for part in (self.key, self.value)))
+
+
+Path = tuple[str | int, ...]
+#: What a key may say: a path, and items by their values.
+Key = tuple[str | int | Selector, ...]
+
+_SEGMENT = re.compile(
+    r"\[(\d+|\*)\]|\[((?:\\.|[^=\]\\])+)=((?:\\.|[^\]\\])*)\]|((?:\\.|[^.\[\]\\])+)"
+)
+_LITERAL = re.compile(r"([^=\s]+)=")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node that a key leads to. `parent` holds it; `node` is None where only it exists."""
+    """A node that a key leads to. `parent` holds it; `node` is None where only it exists.
 
+    `document` is the one that both are of: the file's, or one that is embedded in it.
+    """
+
+    document: Document
     path: Path
     parent: Mapping | Sequence | None
     node: Node | None
 
 
-def parse_key(key: str) -> Path:
+def parse_key(key: str) -> Key:
     r"""Read a `#KEY`.
 
     Args:
         key: Keys parted by dots, a list's index in brackets; `*` stands for any key or index,
-            also inside a key, and `\.` for a dot, as in Helm's `--set`.
+            also inside a key, and `\.` for a dot, as in Helm's `--set`. `[name=app]` stands for
+            the items whose `name` is `app`; of a list of `NAME=VALUE`, a name leads to its item.
 
     Returns:
         The segments.
@@ -45,16 +69,13 @@ def parse_key(key: str) -> Path:
     Raises:
         UsageError: The key is malformed.
     """
-    segments: list[str | int] = []
+    segments: list[str | int | Selector] = []
     position = 0
     while position < len(key):
         found = _SEGMENT.match(key, position)
         if not found:
             break
-        index, name = found.groups()
-        segments.append(
-            int(index) if index and index != "*" else re.sub(r"\\(.)", r"\1", name or "*")
-        )
+        segments.append(_segment(found))
         position = found.end()
         if key[position : position + 1] == "." and position + 1 < len(key):
             position += 1
@@ -63,35 +84,69 @@ def parse_key(key: str) -> Path:
     if not segments or position < len(key):
         raise UsageError(
             f"The target's key `#{key}` is malformed.",
-            "Write it as `#web.image`, `#items[0].image` or `#*.image`.",
+            "Write it as `#web.image`, `#items[0].image`, `#items[name=web].image` or `#*.image`.",
         )
     return tuple(segments)
 
 
-def format_path(path: Path) -> str:
+def _segment(found: re.Match[str]) -> str | int | Selector:
+    index, name, value, key = found.groups()
+    if name:
+        return Selector(_plain(name), _plain(value))
+    return int(index) if index and index != "*" else _plain(key or "*")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def format_path(path: Key) -> str:
     """A path as a `#KEY` would name it, without the `#`.
 
     Args:
-        path: The path.
+        path: The path, or a key's segments.
 
     Returns:
         The text, which `parse_key` reads.
     """
     text = ""
     for segment in path:
-        if isinstance(segment, int):
+        if isinstance(segment, Selector):
+            text += str(segment)
+        elif isinstance(segment, int):
             text += f"[{segment}]"
         else:
-            text += ("." if text else "") + re.sub(r"([.\[\]\\])", r"\\\1", segment)
+            text += ("." if text else "") + _escaped(segment)
     return text
 
 
-def find_places(document: Document, path: Path) -> list[Place]:
-    """Follow a path, aliases and merge keys included.
+def _escaped(text: str) -> str:
+    return re.sub(r"([.\[\]\\])", r"\\\1", text)
+
+
+def roots(document: Document) -> list[Place]:
+    """Where the paths of a file start that has several documents.
+
+    Args:
+        document: The file.
+
+    Returns:
+        The root of each document that isn't empty. Where there are several, each has its index in
+        its path.
+    """
+    found = [(number, root) for number, root in enumerate(document.roots) if root is not None]
+    if len(found) == 1:
+        return [Place(document, (), None, found[0][1])]
+    return [Place(document, (number,), None, root) for number, root in found]
+
+
+def find_places(document: Document, path: Key, starts: Seq[Place] | None = None) -> list[Place]:
+    """Follow a path: aliases, merge keys and YAML in texts included.
 
     Args:
         document: The file.
         path: The path; `*` in a segment matches any text.
+        starts: What it may start at; by default the root of the file's first document.
 
     Returns:
         The places it leads to. Where only the last segment is missing from a mapping, the place
@@ -100,42 +155,79 @@ def find_places(document: Document, path: Path) -> list[Place]:
     Raises:
         PromoteError: The path leads nowhere.
     """
-    places = [Place((), None, document.root)]
+    places = list(starts) if starts is not None else [Place(document, (), None, document.root)]
+    numbered = [place for place in places if place.path and place.path == path[:1]]
+    if numbered:
+        places, path = numbered, path[1:]
     for number, segment in enumerate(path):
         last = number == len(path) - 1
         found = [step for place in places for step in _steps(place, segment, last=last)]
+        if last and any(place.node for place in found):
+            found = [place for place in found if place.node]
         if not found:
-            raise missing(document, places[0], path, segment)
+            raise missing(places[0], path, segment)
         places = found
     return places
 
 
-def _steps(place: Place, segment: str | int, *, last: bool) -> Iterator[Place]:
-    node = resolve(place.node) if place.node else None
+def node_at(document: Document, path: Path) -> Place:
+    """The place of a path that is known to lead somewhere.
+
+    Args:
+        document: The file.
+        path: The path, as a `Place` has it.
+
+    Returns:
+        The place.
+
+    Raises:
+        PromoteError: It leads nowhere.
+    """
+    starts = [place for place in roots(document) if place.path == path[: len(place.path)]]
+    start = starts[0] if starts else Place(document, (), None, document.root)
+    return find_places(document, path[len(start.path) :], [start])[0]
+
+
+def _steps(place: Place, segment: str | int | Selector, *, last: bool) -> Iterator[Place]:
+    document, node = place.document, resolve(place.node) if place.node else None
+    if isinstance(node, Scalar):
+        inner = document.embedded(node)
+        if inner is None:
+            return
+        document, node = inner, inner.root
     if isinstance(node, Sequence):
         for index, item in enumerate(node.items):
-            if segment in (index, str(index), "*"):
-                yield Place((*place.path, index), node, item)
-    elif isinstance(node, Mapping):
+            if _is_item(segment, index, resolve(item)):
+                yield Place(document, (*place.path, index), node, item)
+    elif isinstance(node, Mapping) and not isinstance(segment, Selector):
         name = str(segment)
         value = find_value(node, name)
         if value is not None or (last and "*" not in name):
-            yield Place((*place.path, name), node, value)
+            yield Place(document, (*place.path, name), node, value)
         elif "*" in name:
             for key in dict.fromkeys(_keys(node)):
                 if fnmatchcase(key, name):
-                    yield Place((*place.path, key), node, find_value(node, key))
+                    yield Place(document, (*place.path, key), node, find_value(node, key))
+
+
+def _is_item(segment: str | int | Selector, index: int, item: Node) -> bool:
+    """Whether a segment of a key takes an item of a list."""
+    if isinstance(segment, Selector):
+        return isinstance(item, Mapping) and text_of(item, segment.key) == segment.value
+    if segment in (index, str(index), "*"):
+        return True
+    literal = _LITERAL.match(item.value) if isinstance(item, Scalar) else None
+    return literal is not None and literal[1] == segment
 
 
 def _keys(node: Mapping) -> list[str]:
     return [key.value for key, _ in node.pairs if isinstance(key, Scalar)]
 
 
-def missing(document: Document, here: Place, path: Path, segment: str | int) -> PromoteError:
+def missing(here: Place, path: Key, segment: str | int | Selector) -> PromoteError:
     """The error for a segment that is not where a path expects it.
 
     Args:
-        document: The file.
         here: As far as the path leads.
         path: The whole path.
         segment: The segment that is missing there.
@@ -153,6 +245,6 @@ def missing(document: Document, here: Place, path: Path, segment: str | int) -> 
         listed = ", ".join(f"`{key}`" for key in keys[:5]) + (", …" if len(keys) > 5 else "")
         fix = f"There is {listed}." if keys else "Correct the key behind the `#`."
     inside = f" in `{format_path(here.path)}`" if here.path else ""
-    return document.error(
+    return here.document.error(
         f"there is no `{segment}`{inside} (from `#{format_path(path)}`).", fix, node
     )

@@ -76,7 +76,19 @@ def quoted(value: str, style: str = "", *, flow: bool = True) -> str:
         return "'" + value.replace("'", "''") + "'"
     if style not in ("'", '"') and not needs_quotes(value, flow=flow):
         return value
-    return '"' + "".join(map(_escape, value)) + '"'
+    return f'"{escaped(value)}"'
+
+
+def escaped(text: str) -> str:
+    """A text as it stands between double quotes.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The same text, with escapes.
+    """
+    return "".join(map(_escape, text))
 
 
 def quotes_of(node: Node | None) -> str:
@@ -107,6 +119,8 @@ def _escape(character: str) -> str:
         return "\\" + character
     if _is_plain(character):
         return character
+    if character == "\n":
+        return "\\n"
     code = ord(character)
     if code <= 0xFF:
         return f"\\x{code:02x}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.yaml import layout
 from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.embedded import splice_text
 from gitops_promote.core.yaml.intent import Intent
 from gitops_promote.core.yaml.quoting import STRING_TAGS, is_string, quoted, quotes_of
 from gitops_promote.core.yaml.tree import (
@@ -49,6 +50,20 @@ class Editor:
     document: Document
     _splices: list[_Splice] = field(default_factory=list)
     _intent: Intent = field(default_factory=Intent)
+    _inner: dict[int, Editor] = field(default_factory=dict)
+
+    def of(self, document: Document) -> Editor:
+        """The editor of a document: this one, or that of a text inside.
+
+        Args:
+            document: This editor's document, or one that is embedded in it.
+
+        Returns:
+            The editor, always the same one; what it collects is applied with this one's edits.
+        """
+        if document.holder is None or document is self.document:
+            return self
+        return self._inner.setdefault(id(document.holder), Editor(document))
 
     def set(self, node: Node, value: str) -> None:
         """Give a scalar another value, in the style it has.
@@ -208,6 +223,8 @@ class Editor:
         Raises:
             PromoteError: The edited text would not say what was meant, and only that.
         """
+        for inner in self._inner.values():
+            self._embed(inner)
         if not self._splices:
             return self.document
         problem = PromoteError(
@@ -226,6 +243,21 @@ class Editor:
         if not self._intent.is_met(self.document.roots, edited.roots):
             raise problem
         return edited
+
+    def _embed(self, inner: Editor) -> None:
+        """Put the outcome of an inner editor into the scalar that holds its document."""
+        holder, edited = inner.document.holder, inner.apply()
+        if holder is None or edited is inner.document:
+            return
+        found = splice_text(self.document.text, holder, edited.text)
+        if found is None:
+            raise self.document.error(
+                "the YAML in this text can't be edited: its lines are folded.",
+                "Write it as a literal block, behind `|`.",
+                holder,
+            )
+        self._splice(*found)
+        self._intent.set(holder, edited.text)
 
     def _spliced(self) -> str | None:
         """The text with all edits; None where two of them overlap."""
