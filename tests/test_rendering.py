@@ -21,7 +21,7 @@ from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.request import Request
 from gitops_promote.core.review.rendered import Rendered
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import parse_target
+from gitops_promote.core.targets import Located, parse_target
 from gitops_promote.effects import rendering
 from gitops_promote.effects.rendering import render
 from memory import FILES, SHOP, Memory, deployment, overlay
@@ -52,7 +52,13 @@ def plan_of(files: Files, *targets: str) -> tuple[Memory, Plan]:
 def changed(files: Files, path: str) -> tuple[Memory, Plan]:
     """A plan for what can't be planned in earnest: one file with another end."""
     snapshot = Memory(files)
-    return snapshot, Plan({path: snapshot.files[path] + b"\n# after\n"}, (), "", "")
+    return snapshot, plan_to_write(snapshot, path, b"\n# after\n")
+
+
+def plan_to_write(snapshot: Memory, path: str, end: bytes) -> Plan:
+    kind = "kustomize" if "kustomization" in path else "helm"
+    place = Located(parse_target(path), path, kind)
+    return Plan({path: snapshot.files[path] + end}, (), "", "", places=(place,))
 
 
 @pytest.fixture
@@ -228,7 +234,7 @@ def test_what_refers_to_another_repository_is_not_rendered(
     }
     snapshot = Memory(files)
     path = f"{PROD}/kustomization.yaml"
-    plan = Plan({path: snapshot.files[path] + b"\n"}, (), "", "")
+    plan = plan_to_write(snapshot, path, b"\n")
 
     result = only(render(snapshot, plan, fake("raise SystemExit('was run')")))
 
@@ -281,7 +287,7 @@ def test_why_an_overlay_is_not_rendered(environ: dict[str, str], text: str, reas
     snapshot = Memory(files, {"a/b/link.yaml": "symlink", "a/b/module": "submodule"})
     path = "a/b/kustomization.yaml"
 
-    result = only(render(snapshot, Plan({path: snapshot.files[path] + b"\n"}, (), "", ""), environ))
+    result = only(render(snapshot, plan_to_write(snapshot, path, b"\n"), environ))
 
     assert result.objects == ()
     assert result.only_images

@@ -44,6 +44,8 @@ _MOST_MESSAGES = 100_000
 _LONGEST_MESSAGE = 300
 _BEFORE, _AFTER = "before", "after"
 _SIDES = (_BEFORE, _AFTER)
+#: The kinds whose files a tool renders.
+_RENDERED = ("kustomize", "helm")
 _CHART = "Chart.yaml"
 #: A release's name is a part of the names of objects, and Helm takes no more than this.
 _RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
@@ -88,8 +90,8 @@ def render(snapshot: Snapshot, plan: Plan, environ: Mapping[str, str]) -> tuple[
     Returns:
         What was rendered, or why not; nothing where there is a tool for none of the files.
     """
-    tools = _tools(environ)
-    if not any(_kind_of(path) in tools for path in plan.files):
+    tools, kinds = _tools(environ), _rendered_kinds(plan)
+    if not any(kind in tools for kind in kinds.values()):
         return ()
     folders = (environ.get(name, "") for name in ("TMPDIR", "RUNNER_TEMP"))
     parent = next((folder for folder in folders if folder and Path(folder).is_dir()), None)
@@ -97,7 +99,7 @@ def render(snapshot: Snapshot, plan: Plan, environ: Mapping[str, str]) -> tuple[
         prefix="gitops-promote-", dir=parent, ignore_cleanup_errors=True
     ) as folder:
         renderer = _Renderer(snapshot, plan, Path(folder).resolve(), environ)
-        return tuple(renderer.render(path, tools.get(_kind_of(path))) for path in plan.files)
+        return tuple(renderer.render(path, kind, tools.get(kind)) for path, kind in kinds.items())
 
 
 def _tools(environ: Mapping[str, str]) -> dict[str, _Tool]:
@@ -114,8 +116,10 @@ def _tools(environ: Mapping[str, str]) -> dict[str, _Tool]:
     return found
 
 
-def _kind_of(path: str) -> str:
-    return "kustomize" if basename(path) in FILE_NAMES else "helm"
+def _rendered_kinds(plan: Plan) -> dict[str, str]:
+    """The files that a tool makes something else of; all others are what the cluster gets."""
+    kinds = {place.path: place.kind for place in plan.places if place.kind in _RENDERED}
+    return {path: kinds[path] for path in plan.files if path in kinds}
 
 
 class _Renderer:
@@ -133,9 +137,8 @@ class _Renderer:
         self.size = 0
         self.deadline = time.monotonic() + _MOST_SECONDS_IN_ALL
 
-    def render(self, path: str, tool: _Tool | None) -> Rendered:
+    def render(self, path: str, kind: str, tool: _Tool | None) -> Rendered:
         """Render one file's overlay or chart."""
-        kind = _kind_of(path)
         shown = (dirname(path) or ".") if kind == "kustomize" else path
         if tool is None:
             return Rendered(shown, "", problem=f"there is no `{kind}` on this runner.")

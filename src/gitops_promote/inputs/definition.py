@@ -98,7 +98,8 @@ INPUTS = (
         "target",
         "where",
         "What to edit, one a line: `[KIND:]PATH[#KEY]`. `{environment}` and `{app}` are filled "
-        "in, globs are allowed. KIND is `kustomize` or `helm`, and found from the content.",
+        "in, globs are allowed. KIND is `kustomize`, `helm`, `argocd`, `flux`, `manifest`, `chart` "
+        "or `helmfile`, and found from the content.",
         default_text="the app's targets in the policy file",
         many=True,
     ),
@@ -136,6 +137,14 @@ INPUTS = (
         "how",
         "With `rollback`: the version to go back to, one that ran before.",
         default_text="the newest one that ran before",
+    ),
+    Input(
+        "chart-bump",
+        "how",
+        "Of a `Chart.yaml` that changes, the part of the chart's own `version` to raise: `patch`, "
+        "`minor` or `major`.",
+        default_text="the version stays",
+        choices=("patch", "minor", "major"),
     ),
     Input(
         "commit-via",

@@ -70,6 +70,7 @@ def load(environ: Mapping[str, str]) -> Inputs:
         promote_from=promote_from,
         rollback=values["rollback"] == "true",
         to=values["to"].strip(),
+        chart_bump=values["chart-bump"],
         commit_via=_commit_via(values),
         commit_message=values["commit-message"].strip(),
         author=_identity("author", values["author"]),

@@ -91,6 +91,7 @@ class Inputs:
     promote_from: str
     rollback: bool
     to: str
+    chart_bump: str
     commit_via: str
     commit_message: str
     author: Identity | None

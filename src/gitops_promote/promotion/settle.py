@@ -192,6 +192,7 @@ class Settling:
             signoff=self._signoff() if inputs.signoff else "",
             copied_from=inputs.promote_from,
             undone=chosen.undone,
+            chart_bump=inputs.chart_bump,
         )
 
     def _signoff(self) -> str:
