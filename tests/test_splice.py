@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError as RuamelError
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.intent import Intent
-from gitops_promote.core.yaml.quoting import is_string, needs_quotes, quoted
+from gitops_promote.core.yaml.quoting import Plain, is_string, needs_quotes, quoted
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import Alias, Mapping, Node, Scalar, Sequence, resolve
 from yaml_texts import VALUES, properties, yaml_texts
@@ -377,6 +377,51 @@ def test_append_item(text: str, value: str, style: str, data: st.DataObject) -> 
 
 
 @properties
+@given(yaml_texts(), VALUES, st.data())
+def test_append_text(text: str, value: str, data: st.DataObject) -> None:
+    document, events = parsed(text)
+    lists = [n for n in nodes_of(document.roots) if isinstance(n, Sequence)]
+    sequence = drawn(data, [n for n in lists if n.flow or n.items])
+    assert isinstance(sequence, Sequence)
+    editor = Editor(document)
+    editor.append_text(sequence, value)
+    try:
+        edited = editor.apply()
+    except PromoteError as error:
+        assert_refusal(error)
+        event("refused")
+        return
+    event("done")
+    position = event_ranges(document, events)[id(sequence)][1] - 1
+    events[position:position] = [("scalar", None, STRING, value)]
+    assert read_by_pyyaml(edited.text) == events
+    assert only_inserted(text, edited.text)
+
+
+@properties
+@given(yaml_texts(), VALUES, st.data())
+def test_add_mapping(text: str, value: str, data: st.DataObject) -> None:
+    document, events = parsed(text)
+    mapping = drawn(data, mappings_of(document))
+    assert isinstance(mapping, Mapping)
+    key, old = data.draw(st.sampled_from(mapping.pairs))
+    pairs = [("tag", value), ("digest", "sha256:0")]
+    editor = Editor(document)
+    editor.add_mapping(mapping, key, "ref", pairs)
+    try:
+        edited = editor.apply()
+    except PromoteError as error:
+        assert_refusal(error)
+        event("refused")
+        return
+    event("done")
+    position = event_ranges(document, events)[id(old)][1]
+    events[position:position] = [("scalar", None, STRING, "ref"), *mapping_events(pairs)]
+    assert read_by_pyyaml(edited.text) == events
+    assert only_inserted(text, edited.text)
+
+
+@properties
 @given(yaml_texts(), VALUES, STYLES)
 def test_add_list(text: str, value: str, style: str) -> None:
     document, events = parsed(text)
@@ -601,6 +646,30 @@ def test_an_alias_keeps_its_target() -> None:
     assert_refusal(caught.value)
 
 
+@pytest.mark.parametrize("old", ["false", "'false'", '"no"'])
+def test_what_is_plain_is_no_string(old: str) -> None:
+    text = f"list:\n- name: a # kept\n  flag: {old}\n- {{name: b}}\n"
+    document = Document.parse(text.encode(), "f.yaml")
+    root = document.root
+    assert isinstance(root, Mapping)
+    items = root.pairs[0][1]
+    assert isinstance(items, Sequence)
+    first, last = items.items
+    assert isinstance(first, Mapping)
+    assert isinstance(last, Mapping)
+    editor = Editor(document)
+
+    editor.set(first.pairs[1][1], Plain("true"))
+    editor.add_pair(last, last.pairs[0][0], "flag", Plain("true"), "'")
+    editor.append_item(items, [("name", "true"), ("flag", Plain("true"))], '"')
+
+    edited = editor.apply().text
+    assert edited == (
+        "list:\n- name: a # kept\n  flag: true\n- {name: b, flag: true}\n"
+        '- name: "true"\n  flag: true\n'
+    )
+
+
 def test_two_values_for_one_place_are_refused() -> None:
     document = Document.parse(b"a: &x v1\nb: *x\n", "dir/values.yaml")
     root = document.root
@@ -631,6 +700,31 @@ def test_nothing_to_do_is_the_same_document() -> None:
     assert isinstance(document.root, Mapping)
     editor.set(document.root.pairs[0][1], "v1")
     assert editor.apply() is document
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "outcome"),
+    [
+        ('- A="1.0" # c\n', 'A="1.10"', '- A="1.10" # c\n'),
+        ("- 'A=''1.0'''\n", "A='2'", "- 'A=''2'''\n"),
+        ('- "A=\\"1.0\\""\n', 'A="2"', '- "A=\\"2\\""\n'),
+        ("- A=1.0\n", "A=1.0", "- A=1.0\n"),
+        ("- 1.0\n", "2.0", None),
+        ("- A=1\n", "A=1 # 2", None),
+    ],
+)
+def test_reword_changes_what_differs(text: str, value: str, outcome: str | None) -> None:
+    document = Document.parse(text.encode(), "dir/values.yaml")
+    (scalar,) = scalars_of(document)
+    editor = Editor(document)
+
+    editor.reword(scalar, value)
+
+    if outcome is None:
+        with pytest.raises(PromoteError, match="can't be edited safely"):
+            editor.apply()
+    else:
+        assert editor.apply().text == outcome
 
 
 def test_the_check_sees_a_wrong_span() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 
-from gitops_promote.core.yaml.quoting import is_string
+from gitops_promote.core.yaml.quoting import Plain, is_string
 from gitops_promote.core.yaml.tree import Alias, Mapping, Node, Scalar, Sequence
 
 
@@ -36,7 +36,7 @@ class Intent:
             scalar: The scalar.
             value: The string.
         """
-        self._replaced[id(scalar)] = replace(scalar, value=value, style='"')
+        self._replaced[id(scalar)] = replace(scalar, value=value, style=_style(value))
 
     def add_pair(self, mapping: Mapping, index: int, key: str, value: str) -> None:
         """A pair behind the one of an index.
@@ -48,6 +48,20 @@ class Intent:
             value: The new value.
         """
         self._pairs.setdefault(id(mapping), []).append((index, (_string(key), _string(value))))
+
+    def add_mapping(
+        self, mapping: Mapping, index: int, key: str, pairs: Seq[tuple[str, str]]
+    ) -> None:
+        """A pair of a key and a mapping, behind the pair of an index.
+
+        Args:
+            mapping: The mapping.
+            index: The index of the pair before it.
+            key: The new key.
+            pairs: The keys and values of the new mapping.
+        """
+        new = (_string(key), _mapping(pairs))
+        self._pairs.setdefault(id(mapping), []).append((index, new))
 
     def remove_pair(self, key: Node) -> None:
         """No pair where a key stands.
@@ -65,6 +79,15 @@ class Intent:
             pairs: The mapping's keys and values.
         """
         self._items.setdefault(id(sequence), []).append(_mapping(pairs))
+
+    def append_text(self, sequence: Sequence, value: str) -> None:
+        """A string as a sequence's last item.
+
+        Args:
+            sequence: The sequence.
+            value: The string.
+        """
+        self._items.setdefault(id(sequence), []).append(_string(value))
 
     def add_list(self, mapping: Mapping, key: str, pairs: Seq[tuple[str, str]]) -> None:
         """A pair of a key and a list of one mapping, behind all others.
@@ -161,7 +184,11 @@ def _parts(node: Node) -> Seq[Node]:
 
 
 def _string(value: str) -> Scalar:
-    return Scalar(0, 0, value=value, style='"')
+    return Scalar(0, 0, value=value, style=_style(value))
+
+
+def _style(value: str) -> str:
+    return "" if isinstance(value, Plain) else '"'
 
 
 def _mapping(pairs: Seq[tuple[str, str]]) -> Mapping:

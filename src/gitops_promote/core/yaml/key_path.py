@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.yaml.document import Document
@@ -39,6 +40,7 @@ Key = tuple[str | int | Selector, ...]
 _SEGMENT = re.compile(
     r"\[(\d+|\*)\]|\[((?:\\.|[^=\]\\])+)=((?:\\.|[^\]\\])*)\]|((?:\\.|[^.\[\]\\])+)"
 )
+_MOST_SEARCHED = 100
 _LITERAL = re.compile(r"([^=\s]+)=")
 
 
@@ -155,7 +157,8 @@ def find_places(document: Document, path: Key, starts: Seq[Place] | None = None)
     Raises:
         PromoteError: The path leads nowhere.
     """
-    places = list(starts) if starts is not None else [Place(document, (), None, document.root)]
+    # A file of nothing has no documents to start at.
+    places = list(starts or ()) or [Place(document, (), None, document.root)]
     numbered = [place for place in places if place.path and place.path == path[:1]]
     if numbered:
         places, path = numbered, path[1:]
@@ -165,9 +168,20 @@ def find_places(document: Document, path: Key, starts: Seq[Place] | None = None)
         if last and any(place.node for place in found):
             found = [place for place in found if place.node]
         if not found:
-            raise missing(places[0], path, segment)
+            raise missing(_likeliest(places, segment), path, segment)
         places = found
     return places
+
+
+def _likeliest(places: list[Place], segment: str | int | Selector) -> Place:
+    """The place where a segment that none has may be a slip of the pen."""
+    from difflib import get_close_matches  # noqa: PLC0415  (slow to import, rarely needed)
+
+    for place in places[:_MOST_SEARCHED]:
+        node = resolve(place.node) if place.node else None
+        if isinstance(node, Mapping) and get_close_matches(str(segment), _keys(node), cutoff=0.6):
+            return place
+    return places[0]
 
 
 def node_at(document: Document, path: Path) -> Place:
@@ -183,9 +197,14 @@ def node_at(document: Document, path: Path) -> Place:
     Raises:
         PromoteError: It leads nowhere.
     """
-    starts = [place for place in roots(document) if place.path == path[: len(place.path)]]
-    start = starts[0] if starts else Place(document, (), None, document.root)
-    return find_places(document, path[len(start.path) :], [start])[0]
+    # Many places of a file with many documents are looked up: `roots` would make a list for each.
+    held = list(islice((root for root in document.roots if root is not None), 2))
+    number = path[0] if path and len(held) > 1 else None
+    if isinstance(number, int) and number < len(document.roots):
+        start = Place(document, (number,), None, document.roots[number])
+    else:
+        start = Place(document, (), None, held[0] if held else document.root)
+    return find_places(document, path, [start])[0]
 
 
 def _steps(place: Place, segment: str | int | Selector, *, last: bool) -> Iterator[Place]:
@@ -194,11 +213,16 @@ def _steps(place: Place, segment: str | int | Selector, *, last: bool) -> Iterat
         inner = document.embedded(node)
         if inner is None:
             return
+        several = roots(inner)
+        if len(several) > 1 and isinstance(segment, int):
+            for start in several:
+                if start.path == (segment,):
+                    yield replace(start, path=(*place.path, segment))
+            return
         document, node = inner, inner.root
     if isinstance(node, Sequence):
-        for index, item in enumerate(node.items):
-            if _is_item(segment, index, resolve(item)):
-                yield Place(document, (*place.path, index), node, item)
+        for index, item in _items(node, segment):
+            yield Place(document, (*place.path, index), node, item)
     elif isinstance(node, Mapping) and not isinstance(segment, Selector):
         name = str(segment)
         value = find_value(node, name)
@@ -210,14 +234,35 @@ def _steps(place: Place, segment: str | int | Selector, *, last: bool) -> Iterat
                     yield Place(document, (*place.path, key), node, find_value(node, key))
 
 
-def _is_item(segment: str | int | Selector, index: int, item: Node) -> bool:
+def _items(node: Sequence, segment: str | int | Selector) -> list[tuple[int, Node]]:
+    """The items of a list that a segment of a key takes."""
+    if isinstance(segment, int):
+        return [(segment, item) for item in node.items[segment : segment + 1]]
+    items = enumerate(node.items)
+    return [(index, item) for index, item in items if _is_item(segment, index, resolve(item))]
+
+
+def _is_item(segment: str | Selector, index: int, item: Node) -> bool:
     """Whether a segment of a key takes an item of a list."""
     if isinstance(segment, Selector):
         return isinstance(item, Mapping) and text_of(item, segment.key) == segment.value
-    if segment in (index, str(index), "*"):
+    if segment in (str(index), "*"):
         return True
-    literal = _LITERAL.match(item.value) if isinstance(item, Scalar) else None
-    return literal is not None and literal[1] == segment
+    name = literal_name(item) if isinstance(item, Scalar) else ""
+    return bool(name) and name == segment
+
+
+def literal_name(item: Scalar) -> str:
+    """The name of an item `NAME=VALUE` of a list, such as kustomize's literals and arguments.
+
+    Args:
+        item: The item.
+
+    Returns:
+        The name; empty where the item is none such.
+    """
+    found = _LITERAL.match(item.value)
+    return found[1] if found else ""
 
 
 def _keys(node: Mapping) -> list[str]:

@@ -9,10 +9,12 @@ from gitops_promote.core.yaml.tree import Node, Scalar
 #: The tags of a string; `!` says that a scalar is no other type.
 STRING_TAGS = (None, "!", "tag:yaml.org,2002:str")
 
-# Plain text that needs no second thought about indicators. `{}` are such in flow style.
+# Plain text that needs no second thought about indicators. `{}` are such in flow style. An
+# argument (`--image=x`) is none; `---` is.
 _WORD = r"A-Za-z0-9_./$+()<>%~"
+_FIRST = r"(?!\.{3}\Z)(?:[A-Za-z0-9_./$+(<]|--[A-Za-z])"
 _PLAIN_IN_FLOW, _PLAIN_IN_BLOCK = (
-    re.compile(rf"(?!\.{{3}}\Z)[A-Za-z0-9_./$+(<](?:[{inner}]|:(?=[{inner}]))*", re.ASCII)
+    re.compile(rf"{_FIRST}(?:[{inner}]|:(?=[{inner}]))*", re.ASCII)
     for inner in (f"{_WORD}@=-", f"{_WORD}{{}}@=-")
 )
 # Everything that the types of YAML 1.1 (yaml.org/type), the core schema of YAML 1.2 and go-yaml
@@ -29,6 +31,12 @@ _NOT_A_STRING = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL,
 )
+
+
+class Plain(str):
+    """A text that is written as it is, for a value that is no string: `true`."""
+
+    __slots__ = ()
 
 
 def needs_quotes(value: str, *, flow: bool = True) -> bool:
@@ -65,13 +73,15 @@ def quoted(value: str, style: str = "", *, flow: bool = True) -> str:
     """A string as a scalar on one line.
 
     Args:
-        value: The string.
+        value: The string, or what is `Plain`.
         style: The quotes to use, ``'`` or ``"``; empty for plain where that is safe.
         flow: As in `needs_quotes`.
 
     Returns:
         The scalar's text, in double quotes where the style asked for can't hold the string.
     """
+    if isinstance(value, Plain):
+        return value
     if style == "'" and all(map(_is_plain, value)):
         return "'" + value.replace("'", "''") + "'"
     if style not in ("'", '"') and not needs_quotes(value, flow=flow):

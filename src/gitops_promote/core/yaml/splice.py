@@ -95,6 +95,24 @@ class Editor:
         self._splice(start, end, text)
         self._intent.set(scalar, value)
 
+    def reword(self, scalar: Scalar, value: str) -> None:
+        """Give a scalar another text, as `set`, in the bytes that change and no others.
+
+        Args:
+            scalar: The scalar.
+            value: The new text; as much of it as is new must need no quotes where it stands.
+
+        Raises:
+            PromoteError: As `set`.
+        """
+        is_new = scalar.value != value and self._intent.current(scalar) is scalar
+        found = splice_text(self.document.text, scalar, value) if is_new else None
+        if found is None:
+            self.set(scalar, value)
+            return
+        self._splice(*found)
+        self._intent.set(scalar, value)
+
     def add_pair(self, mapping: Mapping, after: Node, key: str, value: str, style: str) -> None:
         """Add a pair to a mapping, in the style of its neighbours.
 
@@ -116,6 +134,30 @@ class Editor:
             indent = " " * self._column_of(mapping)
             self._insert(self._line_end(end), f"{self.document.newline}{indent}{pair}")
         self._intent.add_pair(mapping, index, key, value)
+
+    def add_mapping(
+        self, mapping: Mapping, after: Node, key: str, pairs: Seq[tuple[str, str]]
+    ) -> None:
+        """Add a pair to a mapping whose value is a mapping of scalars.
+
+        Args:
+            mapping: A mapping that is not empty.
+            after: The key that the new pair follows.
+            key: The new key.
+            pairs: The keys and values of its mapping.
+        """
+        index = _index(mapping, after)
+        name, old = mapping.pairs[index]
+        quotes = quotes_of(resolve(name))
+        end = self._content_end(old)
+        if mapping.flow:
+            body = f"{quoted(key, quotes)}: {_flow_mapping(pairs, quotes, '')}"
+            self._insert(end, self._separator(mapping.pairs) + body)
+        else:
+            indent = self.document.newline + " " * self._column_of(mapping)
+            lines = "".join(f"{indent}  {quoted(k)}: {quoted(v)}" for k, v in pairs)
+            self._insert(self._line_end(end), f"{indent}{quoted(key, quotes)}:{lines}")
+        self._intent.add_mapping(mapping, index, key, pairs)
 
     def replace_pair(self, mapping: Mapping, key: Node, new_key: str, value: str) -> None:
         """Put another key and value where a pair of two scalars stands.
@@ -172,19 +214,26 @@ class Editor:
         """
         last = sequence.items[-1] if sequence.items else None
         if sequence.flow:
-            item = _flow_mapping(pairs, _key_quotes(last), style)
-            if last:
-                self._insert(self._content_end(last), self._separator(sequence.items) + item)
-            else:
-                self._insert(sequence.start + 1, item)
+            self._append(sequence, _flow_mapping(pairs, _key_quotes(last), style))
         else:
-            dash = self._dash(sequence)
-            gap = self.document.text[dash + 1 : sequence.items[-1].start]
-            indent = " " * layout.column_of(self.document.text, dash)
-            lines = self._item_lines(pairs, style, indent, " " if gap.strip(" ") else gap or " ")
-            end = self._line_end(self._content_end(sequence.items[-1]))
-            self._insert(end, self._blank_line_before(sequence) + lines)
+            indent, gap = self._before_item(sequence)
+            self._append(sequence, self._item_lines(pairs, style, indent, gap))
         self._intent.append_item(sequence, pairs)
+
+    def append_text(self, sequence: Sequence, value: str) -> None:
+        """Append a string to a sequence, in the style of its last item.
+
+        Args:
+            sequence: The sequence; in block style it has an item.
+            value: The string.
+        """
+        text = quoted(value, quotes_of(sequence.items[-1]) if sequence.items else "")
+        if sequence.flow:
+            self._append(sequence, text)
+        else:
+            indent, gap = self._before_item(sequence)
+            self._append(sequence, f"{self.document.newline}{indent}-{gap}{text}")
+        self._intent.append_text(sequence, value)
 
     def add_list(self, key: str, pairs: Seq[tuple[str, str]], style: str) -> None:
         """Add a list with one mapping to the document's root, at its end.
@@ -350,6 +399,24 @@ class Editor:
             lead = f"-{gap}" if number == 0 else " " * (1 + len(gap))
             lines += f"{self.document.newline}{indent}{lead}{key}: {text}"
         return lines
+
+    def _append(self, sequence: Sequence, item: str) -> None:
+        """Put an item's text behind the last one of a sequence."""
+        last = sequence.items[-1] if sequence.items else None
+        if last is None:
+            self._insert(sequence.start + 1, item)
+        elif sequence.flow:
+            self._insert(self._content_end(last), self._separator(sequence.items) + item)
+        else:
+            end = self._line_end(self._content_end(last))
+            self._insert(end, self._blank_line_before(sequence) + item)
+
+    def _before_item(self, sequence: Sequence) -> tuple[str, str]:
+        """The white space before and behind the dash of a block sequence's last item."""
+        dash = self._dash(sequence)
+        gap = self.document.text[dash + 1 : sequence.items[-1].start]
+        indent = " " * layout.column_of(self.document.text, dash)
+        return indent, " " if gap.strip(" ") else gap or " "
 
     def _blank_line_before(self, sequence: Sequence) -> str:
         """A line end where the items of a list are parted by blank lines."""

@@ -296,12 +296,20 @@ def _broken(text: str, path: str, offset: int, problem: str | None) -> PromoteEr
             line=line_of(text, conflict.start()),
         )
     line = line_of(text, offset)
-    fix = "Correct it in the config repository first."
-    if "{{" in text:
-        fix = "It looks like a template; name the values file that it is rendered from instead."
     column = column_of(text, offset) + 1
     what = f"this is not valid YAML: {problem}."
-    return PromoteError(what, fix, path=path, line=line, column=column)
+    return PromoteError(what, _cure(text, path), path=path, line=line, column=column)
+
+
+def _cure(text: str, path: str) -> str:
+    """What to do about a file that is no YAML: of a template another file has the value."""
+    if "{{" not in text:
+        return "Correct it in the config repository first."
+    chart, is_below, _ = f"/{path}".rpartition("/templates/")
+    if is_below:
+        values = f"{chart}/values.yaml".lstrip("/")
+        return f"It is a chart's template; name its values file instead, such as `{values}`."
+    return "It looks like a template; name the values file that it is rendered from instead."
 
 
 def _compose(text: str) -> list[Node | None]:
