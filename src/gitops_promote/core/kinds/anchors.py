@@ -29,7 +29,8 @@ def followers(
             continue
         keys = [
             key
-            for mapping, key in pairs_of(document.root, value)
+            for root in document.roots
+            for mapping, key in (pairs_of(root, value) if root is not None else [])
             if isinstance(key, Scalar) and not is_meant(mapping, key.value)
         ]
         if keys:

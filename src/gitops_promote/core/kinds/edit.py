@@ -8,6 +8,7 @@ from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.images import Image, canonical_name, desired
 from gitops_promote.core.kinds.anchors import followers
 from gitops_promote.core.kinds.block import DIGEST_KEYS, NAME_KEYS, TAG_KEYS, name_key
+from gitops_promote.core.kinds.filled import refusal
 from gitops_promote.core.kinds.search import Form, find, is_named
 from gitops_promote.core.kinds.slot import Slot
 from gitops_promote.core.yaml.document import Document
@@ -36,7 +37,30 @@ def set_image(
         PromoteError: The key leads nowhere, the image is ambiguous, or the file can't be edited
             safely.
     """
-    found = find(form, document, image, key)
+    return write(form, document, image, find(form, document, image, key), together)
+
+
+def write(
+    form: Form, document: Document, image: Image, found: list[Slot], together: frozenset[str]
+) -> Edited:
+    """Promote an image in places of a file.
+
+    Args:
+        form: Where files of this kind hold images.
+        document: The file.
+        image: The image, with a tag, a digest or a new name.
+        found: The places.
+        together: As in `set_image`.
+
+    Returns:
+        The edited file and what changed.
+
+    Raises:
+        PromoteError: The file can't be edited safely.
+    """
+    for slot in found:
+        if slot.filled:
+            raise refusal(slot.document, slot.label, slot.filled)
     editor = Editor(document)
     for slot in found:
         slot.write(editor.of(slot.document), desired(image, slot.current))
@@ -81,7 +105,7 @@ def _check_outcome(
                 slot.version_node,
             )
     now = {slot.path: slot for slot in form.slots(after)}
-    paths = [slot.path for slot in found]
+    paths = {slot.path for slot in found}
     moved = [slot for slot in form.slots(before) if slot.path not in paths]
     moved = [slot for slot in moved if not _is_allowed(slot, now.get(slot.path), image, together)]
     others = [f"`{slot.current.name or slot.label}`" for slot in moved]
@@ -129,7 +153,6 @@ def _followers(document: Document, found: list[Slot]) -> list[str]:
 
 def _own_keys(document: Document, slot: Slot) -> Callable[[Mapping, str], bool]:
     """What tells the keys of images, and the one that a target names, from others."""
-    if slot.current.name:
-        return lambda _, key: key in (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS)
     holder = node_at(document, slot.path).parent if slot.path else None
-    return lambda mapping, key: mapping is holder and key == slot.path[-1]
+    known = (*NAME_KEYS, *TAG_KEYS, *DIGEST_KEYS) if slot.current.name else ()
+    return lambda mapping, key: key in known or (mapping is holder and key == slot.path[-1])

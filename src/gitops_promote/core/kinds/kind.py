@@ -17,6 +17,10 @@ def _nothing(_: str) -> Document | None:
     return None
 
 
+def _unknown() -> frozenset[str] | None:
+    return None
+
+
 def _no_files(_: Document) -> list[str]:
     return []
 
@@ -28,11 +32,17 @@ class Around:
     `together` has the names of all images that this call gives the same version. `beside` reads a
     file by its path from the edited one's folder, None where there is none. `bump` is the part of
     a chart's own version that a new `appVersion` raises: `patch`, `minor`, `major` or none.
+    `original` is the file as it was before this call edited it, None where that is the same.
+    `used` names the images that the overlay beside the file uses, None where nobody can tell.
+    `named` says that the target names the file, and doesn't only match it.
     """
 
     together: frozenset[str] = frozenset()
     beside: Callable[[str], Document | None] = _nothing
     bump: str = ""
+    original: Document | None = None
+    used: Callable[[], frozenset[str] | None] = _unknown
+    named: bool = True
 
 
 class Kind(Protocol):

@@ -30,6 +30,8 @@ def running(form: Form, document: Document, key: str, images: Sequence[str]) -> 
         PromoteError: A name is ambiguous.
     """
     found = _named(form, document, key, images) if images else _all(form, document, key)
+    # What another program fills in nobody knows here.
+    found = ((slot, name) for slot, name in found if not slot.filled)
     # The same image may stand in one place by several names, or again by a merge key.
     distinct: dict[tuple[str, int], tuple[Slot, str]] = {}
     for slot, name in found:

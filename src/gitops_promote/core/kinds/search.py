@@ -21,6 +21,7 @@ from gitops_promote.core.kinds.block import (
     is_block,
     name_key,
 )
+from gitops_promote.core.kinds.filled import filled_by, refusal
 from gitops_promote.core.kinds.slot import Slot
 from gitops_promote.core.kinds.values import ValueSlot, global_registry
 from gitops_promote.core.yaml.document import Document
@@ -28,6 +29,7 @@ from gitops_promote.core.yaml.key_path import (
     Place,
     find_places,
     format_path,
+    literal_name,
     missing,
     parse_key,
     roots,
@@ -37,6 +39,7 @@ from gitops_promote.core.yaml.tree import (
     Mapping,
     Node,
     Scalar,
+    Sequence,
     resolve,
 )
 
@@ -143,22 +146,26 @@ def _is_akin(name: str, image: Image) -> bool:
 
 def _places(form: Form, document: Document, key: str) -> list[Place]:
     """What a key leads to: from the file's roots, else from the values inside."""
-    path = parse_key(key)
-    try:
-        return find_places(document, path, form.roots(document))
-    except PromoteError as error:
-        for tree in form.trees(document):
-            try:
-                return find_places(document, path, [tree])
-            except PromoteError:
-                continue
-        raise error from None
+    path, absent, errors = parse_key(key), list[Place](), list[PromoteError]()
+    for starts in (form.roots(document), *([tree] for tree in form.trees(document))):
+        try:
+            found = find_places(document, path, starts)
+        except PromoteError as error:
+            errors.append(error)
+            continue
+        if any(place.node for place in found):
+            return found
+        absent = absent or found
+    if absent:
+        return absent
+    raise errors[0]
 
 
 def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list[Slot]:
     known = form.slots(document)
     own = [slot for slot in known if slot.answers(key)]
     found: list[Slot | PromoteError]
+    places: list[Place] = []
     if own:
         found = [_fitting(slot, slot.current.name, slot.label, image) for slot in own]
     else:
@@ -174,10 +181,34 @@ def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list
             "Correct the pattern, or name each place by a key of its own.",
             path=document.path,
         )
+    if len({id(place.node) for place in places}) > 1:
+        _check_same(key, image, places, found)
     for slot in found:
         if isinstance(slot, PromoteError):
             raise slot
     return [slot for slot in found if isinstance(slot, Slot)]
+
+
+def _check_same(
+    key: str,
+    image: Image,
+    places: list[Place],
+    found: list[Slot | PromoteError],
+) -> None:
+    """Refuse a key that several documents or items have, unless all of them hold the image."""
+    if all(isinstance(slot, Slot) and is_named(slot, image) for slot in found):
+        return
+    listed = ", ".join(
+        f"`#{format_path(place.path)}`"
+        + (f" (line {place.document.line(place.node)})" if place.node else "")
+        for place in places[:5]
+    )
+    raise places[0].document.error(
+        f"`#{key}` leads to {len(places)} places, and not all hold `{image.name}`: {listed}"
+        f"{', …' if len(places) > 5 else ''}.",
+        "Name one of them, or several with a target line each.",
+        places[0].node,
+    )
 
 
 def _keyed_slot(place: Place, image: Image, known: list[Slot]) -> Slot | PromoteError:
@@ -188,13 +219,18 @@ def _keyed_slot(place: Place, image: Image, known: list[Slot]) -> Slot | Promote
         return missing(above, place.path, place.path[-1])
     found = _slot_of(place, image, known)
     if found is None:
-        return _no_image(place, resolve(place.node) if place.node else None)
+        node = resolve(place.node) if place.node else None
+        if node is not None and filled_by(place.document, node):
+            return refusal(place.document, format_path(place.path), node)
+        return _no_image(place, node)
     slot, stated = found
     return _fitting(slot, stated, format_path(place.path), image)
 
 
 def _fitting(slot: Slot, stated: str, label: str, image: Image) -> Slot | PromoteError:
     """A slot that may hold an image, going by the name that stands there or beside."""
+    if slot.filled:
+        return refusal(slot.document, label, slot.filled)
     if not stated or is_named(slot, image) or _is_akin(stated, image):
         return slot
     return ImageNotFoundError(
@@ -229,8 +265,11 @@ def _slot_of(place: Place, image: Image, known: list[Slot]) -> tuple[Slot, str] 
         return (slot, slot.current.name) if holds else None
     if not isinstance(node, Scalar):
         return None
-    key = str(place.path[-1])
-    slot = ValueSlot(place.document, place.path, node, _part(key, node, image))
+    key, prefix = str(place.path[-1]), ""
+    if isinstance(block, Sequence) and (name := literal_name(node)):
+        key, prefix = name, f"{name}="
+    part = _part(key, node.value[len(prefix) :], image)
+    slot = ValueSlot(place.document, place.path, node, part, prefix=prefix)
     beside = isinstance(block, Mapping) and bool(slot.part) and bool(name_key(block))
     if not _can_be_version(key, node, in_block=beside):
         return None
@@ -264,16 +303,19 @@ def _names_block(block: Mapping, key: str) -> bool:
 
 def _can_be_version(name: str, node: Scalar, *, in_block: bool) -> bool:
     """Whether a scalar that a key names may hold a version, and not a policy, count or switch."""
+    if len(node.value.split()) > 1:
+        # A script, or settings: it would be lost.
+        return False
     return name.lower().endswith(_VERSION_ENDINGS) or (is_string(node) and not in_block)
 
 
-def _part(name: str, node: Scalar, image: Image) -> str:
-    """Which part of an image a scalar holds: `tag`, `digest`, or all of it (empty)."""
-    reference = split_reference(node.value)
-    whole = "/" in node.value or (reference.version and not node.value.startswith("sha256:"))
-    if whole and "@" in node.value and "/" not in node.value and ":" not in reference.name:
+def _part(name: str, value: str, image: Image) -> str:
+    """Which part of an image a value is: `tag`, `digest`, or all of it (empty)."""
+    reference = split_reference(value)
+    whole = "/" in value or (reference.version and not value.startswith("sha256:"))
+    if whole and "@" in value and "/" not in value and ":" not in reference.name:
         whole = bool(reference.tag) or _is_akin(reference.name, image)
-    if whole or (node.value and _is_akin(node.value, image)):
+    if whole or (value and _is_akin(value, image)):
         return ""
     lower = name.lower()
     return "digest" if lower.endswith(("digest", "sha")) or reference.name == "sha256" else "tag"
@@ -317,19 +359,29 @@ def _not_found(
 
     names = list(dict.fromkeys(slot.current.name for slot in known if slot.current.name))
     near = get_close_matches(image.name, names, n=3, cutoff=0.4) or names[:3]
-    nameless = [slot for slot in known if not slot.current.name]
+    filled = [slot for slot in known if slot.filled]
+    nameless = [slot for slot in known if not slot.current.name and not slot.filled]
     fix = "Name the image's block or tag with `#KEY`."
     if nameless:
-        listed = ", ".join(f"`#{slot.label}` (line {slot.line})" for slot in nameless[:3])
+        listed = _listed(nameless)
         fix = f"Of what has a version here, nothing says the image of {listed}: name it so."
+    elif filled:
+        fix = (
+            f"Another program fills in {_listed(filled)}: "
+            "if it is there, name the place that the value comes from."
+        )
     if near:
         fix = f"The file has {', '.join(f'`{n}`' for n in near)}. {fix}"
     return ImageNotFoundError(f"there is no image `{image.name}` here.", fix, path=document.path)
 
 
+def _listed(slots: list[Slot]) -> str:
+    return ", ".join(f"`#{slot.label}` (line {slot.line})" for slot in slots[:3])
+
+
 def _no_image(place: Place, node: Node | None) -> PromoteError:
     inside = children_of(place.path, node) if isinstance(node, Mapping) else []
-    blocks = [p for p, v in inside if isinstance(v, Mapping) and (is_block(v) or p[-1] == "image")]
+    blocks = [p for p, v in inside if p[-1] == "image" or (isinstance(v, Mapping) and is_block(v))]
     fix = (
         f"Did you mean `#{format_path(blocks[0])}`?"
         if blocks

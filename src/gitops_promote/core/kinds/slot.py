@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.images import Reference, canonical_name, split_reference
+from gitops_promote.core.kinds.filled import filled_by
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, format_path, node_at
 from gitops_promote.core.yaml.splice import Editor
@@ -65,6 +66,16 @@ class Slot(ABC):
     def is_open(self) -> bool:
         """Whether the place is of no image by name, and so takes whichever is promoted."""
         return False
+
+    @property
+    def holders(self) -> list[Node]:
+        """The nodes that hold a version here: a tag's, a digest's, or both."""
+        return [resolve(self.version_node)]
+
+    @property
+    def filled(self) -> Node | None:
+        """What another program fills in of the version: a template or a variable; mostly none."""
+        return next((node for node in self.holders if filled_by(self.document, node)), None)
 
     @property
     def is_complete(self) -> bool:

@@ -37,22 +37,24 @@ class ValueSlot(Slot):
     """A place of a chart's values that holds an image, or a part of one.
 
     A *block* is a mapping of parts (`node` is a mapping). Otherwise `node` is a scalar that holds
-    a whole reference, or with `part` its tag or digest alone. `registry` is that of all images
-    that name none.
+    a whole reference, or with `part` its tag or digest alone, behind a `prefix` such as `NAME=`.
+    `registry` is that of all images that name none.
     """
 
     node: Mapping | Scalar
     part: str = ""
     registry: str = ""
+    prefix: str = ""
 
     @property
     def current(self) -> Reference:
         """What stands here; the name is empty where the place doesn't say it."""
         if isinstance(self.node, Mapping):
             return block_reference(self.node, self.registry)
+        value = self.node.value[len(self.prefix) :]
         if not self.part:
-            return split_reference(self.node.value)
-        tag, _, digest = self.node.value.partition("@")
+            return split_reference(value)
+        tag, _, digest = value.partition("@")
         return Reference("", "", tag) if self.part == "digest" else Reference("", tag, digest)
 
     @property
@@ -61,6 +63,14 @@ class ValueSlot(Slot):
         if isinstance(self.node, Mapping):
             return first_of(self.node, TAG_KEYS) or first_of(self.node, DIGEST_KEYS) or self.node
         return self.node
+
+    @property
+    def holders(self) -> list[Node]:
+        """The nodes of tag and digest, also such as are no texts; else the place itself."""
+        if not isinstance(self.node, Mapping):
+            return [self.node]
+        found = [find_value(self.node, key) for key in (*TAG_KEYS, *DIGEST_KEYS)]
+        return [node for node in found if node is not None]
 
     @property
     def names(self) -> frozenset[str]:
@@ -85,11 +95,11 @@ class ValueSlot(Slot):
             style = _quotes(self.document)
             write_block(editor, self.node, self.registry, new, self.label, style)
         elif not self.part:
-            editor.set(self.node, str(new))
+            editor.set(self.node, f"{self.prefix}{new}")
         elif self.part == "digest" and new.digest:
-            editor.set(self.node, new.digest)
+            editor.set(self.node, f"{self.prefix}{new.digest}")
         elif self.part == "tag" and new.tag:
-            editor.set(self.node, new.version)
+            editor.set(self.node, f"{self.prefix}{new.version}")
         else:
             raise editor.document.error(
                 f"`{self.label}` holds a {self.part}, and the call gives none.",
