@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 from gitops_promote.core.images import Reference
 from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.tags.versions import read_semver
 from gitops_promote.core.yaml.splice import Editor
-from gitops_promote.core.yaml.tree import Mapping, Node, find_pair, find_value, text_of
+from gitops_promote.core.yaml.tree import (
+    Mapping,
+    Node,
+    find_pair,
+    find_value,
+    text_of,
+)
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+# A name and a password in a URL are no part of what a chart is called, and are nobody's to see.
+_USER = re.compile(r"[^/@]*@")
+# What stands for a repository without saying where it is: a path, or a name that Helm was given.
+_NAMELESS = ("file:", ".", "/", "@", "alias:")
 
 
 def chart_name(repository: str, chart: str) -> str:
@@ -23,10 +32,10 @@ def chart_name(repository: str, chart: str) -> str:
 
     Returns:
         The two without the scheme, such as `ghcr.io/acme/charts/shop`; empty where there is no
-        repository, or one on disk.
+        repository, one on disk, or one by its local name.
     """
-    base = _SCHEME.sub("", repository).strip("/")
-    if not base or repository.startswith(("file:", ".", "/", "@")):
+    base = _USER.sub("", _SCHEME.sub("", repository, count=1), count=1).strip("/")
+    if not base or repository.startswith(_NAMELESS):
         return ""
     return f"{base}/{chart}" if chart else base
 
@@ -56,18 +65,24 @@ class ChartSlot(Slot):
         """As `Slot.shows` says; there is no room for a digest."""
         return self.current.tag == new.tag
 
+    def text(self, new: Reference) -> str:
+        """The version as it is written here.
+
+        Args:
+            new: What is meant.
+
+        Returns:
+            Its tag: there is no room for a digest.
+        """
+        return new.tag
+
     def write(self, editor: Editor, new: Reference) -> None:
         """As `Slot.write` says.
 
         Raises:
             PromoteError: It is no version of a chart, or another chart is asked for.
         """
-        if read_semver(new.tag) is None:
-            raise editor.document.error(
-                f"`{self.label}` is the version of a chart, and `{new.version}` is no SemVer.",
-                "Charts take versions such as `1.2.3`; name the image's own place instead.",
-                self.version_node,
-            )
+        check_version(self, new.version if not new.tag else new.tag)
         if new.name != self.current.name:
             raise editor.document.error(
                 f"`{self.label}` names the chart `{self.current.name}`, which can't be renamed.",
@@ -76,7 +91,28 @@ class ChartSlot(Slot):
             )
         value = find_value(self.node, self.version)
         if value is not None:
-            editor.set(value, new.tag)
+            editor.set(value, self.text(new))
             return
         after = find_pair(self.node, self.chart) or find_pair(self.node, self.repository)
-        editor.add_pair(self.node, (after or self.node.pairs[-1])[0], self.version, new.tag, "")
+        after = after or self.node.pairs[-1]
+        editor.add_pair(self.node, after[0], self.version, self.text(new), "")
+
+
+def check_version(slot: Slot, version: str) -> None:
+    """Refuse for a chart what Helm takes for no version of one.
+
+    Args:
+        slot: Where it is to stand.
+        version: What is to stand there.
+
+    Raises:
+        PromoteError: It is no SemVer.
+    """
+    from gitops_promote.core.tags.versions import read_semver  # noqa: PLC0415  (start-up time)
+
+    if read_semver(version) is None:
+        raise slot.document.error(
+            f"`{slot.label}` is the version of a chart, and `{version}` is no SemVer.",
+            "Charts take versions such as `1.2.3`; name the image's own place instead.",
+            slot.version_node,
+        )
