@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from posixpath import dirname, normpath
 
-from gitops_promote.core.change import Change
+from gitops_promote.core.change import Change, Running
 from gitops_promote.core.diff import diff_file
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image
 from gitops_promote.core.kinds.kind import Around
-from gitops_promote.core.kinds.kustomize import knows, matching
+from gitops_promote.core.kinds.kustomize import FILE_NAMES, knows, matching
 from gitops_promote.core.kinds.overlay import Overlays
+from gitops_promote.core.kinds.overlay_layers import Layers
 from gitops_promote.core.message import compose
 from gitops_promote.core.request import Request
+from gitops_promote.core.running import running
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.targets import Located, distinct, edit, likely_files, locate
 from gitops_promote.core.yaml.document import Document
@@ -69,6 +71,7 @@ class _Planner:
         self.changes: list[Change] = []
         self.warnings: dict[str, None] = {}
         self.overlays = Overlays(snapshot, self._original)
+        self.layers = Layers(snapshot, self._original)
         self.edited: list[tuple[Located, Image]] = []
         self.touched: set[Located] = set()
         self.reported: set[tuple[str, str, str]] = set()
@@ -81,6 +84,8 @@ class _Planner:
         images = self.request.images
         for place in places:
             for image in images:
+                if self._is_overridden(place, image):
+                    continue
                 if not _is_overlay(place) or self._is_known(place, image):
                     self._edit(place, image)
         for place in places:
@@ -136,6 +141,27 @@ class _Planner:
             return True
         return image.name in (self._used(place) or ())
 
+    def _is_overridden(self, place: Located, image: Image) -> bool:
+        """Whether the overlay that gives a chart its values file has an entry for the image."""
+        if not place.led_by or not _is_kustomization(self.located, place.led_by):
+            return False
+        found = matching(self._document(place.led_by), image)
+        named = [entry for entry in found if entry.name == image.name]
+        if not named:
+            return False
+        for one in self._running(place, image):
+            self.warnings[
+                f"{place.path}: line {one.line} sets `{one.reference}` without effect: kustomize "
+                f"applies `{named[-1].key}` of {place.led_by} after it."
+            ] = None
+        return True
+
+    def _running(self, place: Located, image: Image) -> tuple[Running, ...]:
+        try:
+            return running(place, self._document(place.path), [image.name])
+        except PromoteError:
+            return ()
+
     def _used(self, place: Located) -> frozenset[str] | None:
         return self.overlays.images_used(place.path)
 
@@ -159,6 +185,8 @@ class _Planner:
         warnings = [f"{place.path}: {text}" for text in edited.warnings]
         if _is_overlay(place):
             warnings += self._unused(place, image)
+            found = self.layers.warnings(place.path, edited.document, image)
+            warnings += [f"{place.path}: {text}" for text in found]
         self.warnings.update(dict.fromkeys(warnings))
 
     def _as_found(
@@ -177,9 +205,23 @@ class _Planner:
 
         def beside(name: str) -> Document | None:
             path = normpath(f"{folder}/{name}" if folder else name)
-            return self._original(path) if self.snapshot.kind(path) == "file" else None
+            outside = path.startswith(("../", "/"))
+            is_file = not outside and self.snapshot.kind(path) == "file"
+            return self._original(path) if is_file else None
 
-        return Around(self._together(image), beside, self.request.chart_bump)
+        def used() -> frozenset[str] | None:
+            paths = (f"{folder}/{name}" if folder else name for name in FILE_NAMES)
+            found = [path for path in paths if self.snapshot.kind(path) == "file"]
+            return self.overlays.images_used(found[0]) if found else None
+
+        return Around(
+            self._together(image),
+            beside,
+            self.request.chart_bump,
+            self._original(place.path),
+            used,
+            not place.target.is_pattern,
+        )
 
     def _together(self, image: Image) -> frozenset[str]:
         """The names of the images that get the same version as this one."""
@@ -203,7 +245,7 @@ class _Planner:
         """Give overlays an entry for an image that none has or uses."""
         overlays = [place for place in places if _is_overlay(place)]
         named = [place for place in overlays if not place.target.is_pattern]
-        if not named and len(places) > 1:
+        if not named and len([place for place in places if not place.led_by]) > 1:
             raise _found_nowhere(image, places)
         if not overlays:
             raise next(error for _, of, error in self.missed if of is image)
@@ -268,6 +310,10 @@ class _Planner:
 def _is_overlay(place: Located) -> bool:
     """Whether a place is an overlay as a whole, to which an image can be added."""
     return place.kind == "kustomize" and not place.target.key
+
+
+def _is_kustomization(places: list[Located], path: str) -> bool:
+    return any(place.path == path and place.kind == "kustomize" for place in places)
 
 
 def _identity(change: Change) -> tuple[str, str, str]:

@@ -1,19 +1,37 @@
-"""The target kind `kustomize`: the `images:` of a kustomization."""
+"""The target kind `kustomize`: the `images:` of a kustomization, and what else it sets there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from posixpath import basename
 
 from gitops_promote.core.change import Change, Edited, Running
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, desired
+from gitops_promote.core.kinds import reading
 from gitops_promote.core.kinds.anchors import followers
-from gitops_promote.core.kinds.entry import KEYS, Entry, quotes_in, write_entry
+from gitops_promote.core.kinds.chart_version import ChartSlot
+from gitops_promote.core.kinds.edit import write
+from gitops_promote.core.kinds.entry import KEYS, Entry, EntrySlot, quotes_in, write_entry
+from gitops_promote.core.kinds.filled import refusal
 from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.kinds.overlay_order import acting, judge, lost, written_over
+from gitops_promote.core.kinds.overlay_places import (
+    LabelSlot,
+    as_label,
+    literals,
+    places,
+    trees,
+    values_files,
+)
+from gitops_promote.core.kinds.search import Form, find, is_named
+from gitops_promote.core.kinds.slot import Slot
 from gitops_promote.core.yaml.document import Document
+from gitops_promote.core.yaml.key_path import Place, Selector, node_at, parse_key
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
@@ -94,11 +112,13 @@ def knows(document: Document, image: Image) -> bool:
     Raises:
         PromoteError: The file is none that kustomize would take.
     """
-    return bool(matching(document, image))
+    return bool(matching(document, image)) or bool(
+        judge(document, _named(document, image), entries(document)).effective
+    )
 
 
-def set_image(document: Document, image: Image, together: frozenset[str]) -> Edited:
-    """Promote an image in a kustomization, as `kustomize edit set image` would.
+def set_image(document: Document, image: Image, together: frozenset[str], key: str = "") -> Edited:
+    """Promote an image in a kustomization: where it stands, else as `kustomize edit set image`.
 
     Unlike there, a `newName` stays that the item doesn't speak of, and nothing is sorted.
 
@@ -106,14 +126,61 @@ def set_image(document: Document, image: Image, together: frozenset[str]) -> Edi
         document: The kustomization file.
         image: The image, with a tag, a digest or a new name.
         together: The names of all images that this call gives the same version.
+        key: The target's `#KEY`; empty to find the image by its name.
 
     Returns:
         The edited file and what changed.
 
     Raises:
+        ImageNotFoundError: The key leads to another image.
         PromoteError: The file is none that kustomize would take, or can't be edited safely.
     """
-    found = matching(document, image)
+    if key:
+        _check_no_secret(document, key)
+        slots = [as_label(slot) for slot in find(_FORM, document, image, key)]
+        keys = [slot.label for slot in slots if isinstance(slot, EntrySlot)]
+        found = [entry for entry in entries(document) if entry.key in keys]
+        slots = [slot for slot in slots if slot.label not in keys]
+    else:
+        found, slots = matching(document, image), _named(document, image)
+    # An entry without a version leaves that of others.
+    promoted = [entry for entry in found if desired(image, entry.current).version]
+    judged = judge(document, slots, entries(document), promoted)
+    slots = slots if key else judged.effective
+    edited = _set_slots(document, image, slots, together)
+    if found or not slots:
+        found = [entry for entry in entries(edited.document) if entry.key in _keys(found)]
+        own = _set_entries(edited.document, image, found, together)
+        edited = _joined(edited, own, [slot.again(own.document) for slot in slots])
+    said = (*lost(document, judged), *written_over(found, slots), *_selecting(document, slots))
+    return replace(edited, warnings=(*edited.warnings, *said))
+
+
+def _keys(found: list[Entry]) -> list[str]:
+    return [entry.key for entry in found]
+
+
+def _set_slots(
+    document: Document, image: Image, slots: list[Slot], together: frozenset[str]
+) -> Edited:
+    """Promote an image where it stands outside of `images:`."""
+    for slot in slots:
+        if slot.filled:
+            raise refusal(slot.document, slot.label, slot.filled)
+    return write(_FORM, document, image, slots, together)
+
+
+def _joined(first: Edited, then: Edited, slots: list[Slot]) -> Edited:
+    """Two edits as one; the lines of the first's changes are those after the second."""
+    lines = {slot.label: slot.line for slot in slots}
+    changes = [replace(change, line=lines[change.key]) for change in first.changes]
+    return Edited(then.document, (*changes, *then.changes), (*first.warnings, *then.warnings))
+
+
+def _set_entries(
+    document: Document, image: Image, found: list[Entry], together: frozenset[str]
+) -> Edited:
+    """Promote an image in `images:`, in entries that are there or in a new one."""
     editor = Editor(document)
     if found:
         # One mapping may be several entries, by aliases.
@@ -128,7 +195,7 @@ def set_image(document: Document, image: Image, together: frozenset[str]) -> Edi
     own = [id(entry.node) for entry in entries(document)]
     changed = [resolve(p[1]) for entry in found for key in KEYS[1:] if (p := entry.pair(key))]
     follow = followers(document, changed, lambda mapping, _: id(mapping) in own)
-    warnings = (*_doubts(found, image), *follow)
+    warnings = (*_doubts(found, image), *_suffixes(found, image, edited), *follow)
     return Edited(edited, tuple(_changes(found, edited, image)), warnings)
 
 
@@ -236,12 +303,98 @@ def _order(known: list[Entry]) -> list[str]:
     return present + [key for key in KEYS if key not in present]
 
 
-def running(document: Document, images: Seq[str]) -> tuple[Running, ...]:
+def _named(document: Document, image: Image) -> list[Slot]:
+    """The places besides `images:` that give an image a version."""
+    return [s for s in places(document) if s.current.version and is_named(s, image)]
+
+
+def _selecting(document: Document, slots: list[Slot]) -> Iterator[str]:
+    """Warn of labels by which objects are selected."""
+    for slot in slots:
+        if isinstance(slot, LabelSlot):
+            block = node_at(document, slot.path[:2]).node
+            block = resolve(block) if block else None
+            selects = isinstance(block, Mapping) and text_of(block, "includeSelectors") == "true"
+            if selects or len(slot.path) == len(("commonLabels", "KEY")):
+                yield (
+                    f"`{slot.label}` (line {slot.line}) goes into selectors too, which Kubernetes "
+                    "doesn't let change on a Deployment that is there."
+                )
+
+
+def _suffixes(found: list[Entry], image: Image, edited: Document) -> Iterator[str]:
+    """Warn of a `tagSuffix`, which counts only beside no version ("kustomize/api/filters")."""
+    now = {entry.key: entry for entry in entries(edited)}
+    for entry in found:
+        pair = entry.pair("tagSuffix")
+        if pair and not entry.current.version and now[entry.key].current.version:
+            yield (
+                f"`{entry.key}` gives `{image.name}` a version now, so kustomize ignores its "
+                f"`tagSuffix` (`{entry.text('tagSuffix')}`)."
+            )
+
+
+def _check_no_secret(document: Document, key: str) -> None:
+    if _is_secret(key):
+        raise document.error(
+            f"`#{key}` leads to a secret, which is neither read nor shown.",
+            "Keep the version in a `configMapGenerator`, and name that.",
+        )
+
+
+def _is_secret(key: str) -> bool:
+    first = parse_key(key)[0]
+    return isinstance(first, str) and fnmatchcase("secretgenerator", first.lower())
+
+
+@dataclass(frozen=True)
+class _ImagesSlot(EntrySlot):
+    """An item of `images:`, which is edited as a whole whichever of its keys is named."""
+
+    def answers(self, key: str) -> bool:
+        """As `Slot.answers` says: by index or `[name=NAME]`, with a key of the item or without."""
+        field, *rest = parse_key(key)
+        if not rest or not fnmatchcase(str(self.path[0]), str(field)):
+            return False
+        item, *inner = rest
+        if isinstance(item, Selector):
+            fits = text_of(self.node, item.key, fold=True) == item.value
+        else:
+            fits = item in (self.path[1], "*")
+        return fits and (not inner or (len(inner) == 1 and inner[0] in (*KEYS, "tagSuffix")))
+
+
+def _slots(document: Document) -> list[Slot]:
+    """All that a `#KEY` may name, and what an edit may not move by the way."""
+    found: list[Slot] = []
+    for entry in entries(document):
+        field, index = entry.key.rstrip("]").split("[")
+        found.append(_ImagesSlot(document, (field, int(index)), entry.node))
+    known = places(document)
+    return [*found, *known, *(slot for slot in literals(document) if slot not in known)]
+
+
+def _roots(document: Document) -> list[Place]:
+    # kustomize reads the first document of a file and no other.
+    return [Place(document, (), None, document.root)]
+
+
+def _trees(document: Document) -> list[Place]:
+    """The values of the only chart: of several, a path alone names none."""
+    found = trees(document)
+    return found if len(found) == 1 else []
+
+
+_FORM = Form(_slots, _roots, _trees)
+
+
+def running(document: Document, images: Seq[str], key: str = "") -> tuple[Running, ...]:
     """Read what a kustomization makes run.
 
     Args:
         document: The kustomization file.
         images: The names that are meant; none for all that have a version.
+        key: The target's `#KEY`, or an empty text.
 
     Returns:
         The images, in the order of the file.
@@ -249,15 +402,39 @@ def running(document: Document, images: Seq[str]) -> tuple[Running, ...]:
     Raises:
         PromoteError: The file is none that kustomize would take.
     """
+    if key:
+        return () if _is_secret(key) else _running_by_key(document, images, key)
     found = entries(document)
     if images:
-        meant = {entry.key for name in images for entry in matching(document, Image(name))}
+        wanted = [Image(name) for name in images]
+        meant = {entry.key for image in wanted for entry in matching(document, image)}
         found = [entry for entry in found if entry.key in meant]
+        slots = [slot for image in wanted for slot in _named(document, image)]
     else:
         found = [entry for entry in found if entry.current.version]
+        # A chart is no image; who copies its version names it.
+        named = [s for s in places(document) if s.names and not isinstance(s, ChartSlot)]
+        slots = [slot for slot in named if slot.current.version]
     # One mapping may be several entries, by aliases.
     distinct = list({id(entry.node): entry for entry in reversed(found)}.values())[::-1]
-    return tuple(_running(document, entry) for entry in distinct)
+    read = [_running(document, entry) for entry in distinct]
+    effective = judge(document, slots, entries(document)).effective
+    others = {slot.label: slot for slot in effective if not slot.filled}.values()
+    read += [_running_in(document, slot) for slot in others]
+    return tuple(sorted(read, key=lambda one: one.line) if others else read)
+
+
+def _running_by_key(document: Document, images: Seq[str], key: str) -> tuple[Running, ...]:
+    known = {entry.key: entry for entry in entries(document)}
+    return tuple(
+        _running(document, known[one.key]) if one.key in known else one
+        for one in reading.running(_FORM, document, key, images)
+    )
+
+
+def _running_in(document: Document, slot: Slot) -> Running:
+    reference = replace(slot.current, name=acting(slot, entries(document))[1])
+    return Running(slot.current.name, slot.document.path, slot.line, slot.label, reference)
 
 
 def _running(document: Document, entry: Entry) -> Running:
@@ -278,25 +455,25 @@ class Kustomize:
         version = text_of(root, "apiVersion") if isinstance(root, Mapping) else ""
         return version.startswith(_GROUP) or (not version and basename(path) in FILE_NAMES)
 
-    def answers(self, _document: Document, _key: str) -> bool:
+    def answers(self, document: Document, key: str) -> bool:
         """As `Kind.answers` says."""
-        return False
+        return any(slot.answers(key) for slot in _slots(document))
 
     def creates(self, _path: str) -> bool:
         """As `Kind.creates` says: none."""
         return False
 
-    def values_files(self, _document: Document) -> list[str]:
+    def values_files(self, document: Document) -> list[str]:
         """As `Kind.values_files` says: those of `helmCharts`."""
-        return []
+        return values_files(document)
 
-    def set_image(self, document: Document, image: Image, _key: str, around: Around) -> Edited:
-        """As `Kind.set_image` says. An image that has no entry gets one."""
-        return set_image(document, image, around.together)
+    def set_image(self, document: Document, image: Image, key: str, around: Around) -> Edited:
+        """As `Kind.set_image` says. An image that stands nowhere here gets an entry."""
+        return set_image(document, image, around.together, key)
 
-    def running(self, document: Document, _key: str, images: Seq[str]) -> tuple[Running, ...]:
+    def running(self, document: Document, key: str, images: Seq[str]) -> tuple[Running, ...]:
         """As `Kind.running` says."""
-        return running(document, images)
+        return running(document, images, key)
 
 
 KIND = Kustomize()

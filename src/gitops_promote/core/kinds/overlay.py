@@ -20,6 +20,7 @@ from gitops_promote.core.yaml.tree import (
     Sequence,
     find_value,
     resolve,
+    text_of,
 )
 
 # What else can bring images in, from where we can't see them or in forms that we don't follow.
@@ -69,6 +70,19 @@ class Overlays:
             where a part of the overlay is remote, generated or unreadable, so that nobody can
             tell.
         """
+        # What a component acts on is not its own.
+        return None if self._is_component(path) else self._images(path)
+
+    def _is_component(self, path: str) -> bool:
+        try:
+            root = self._read(path).root
+        except RetryableError:
+            raise
+        except (PromoteError, KeyError):
+            return False
+        return isinstance(root, Mapping) and text_of(root, "kind") == "Component"
+
+    def _images(self, path: str) -> frozenset[str] | None:
         if path not in self._overlays:
             self._overlays[path] = None  # what includes itself can't be told
             try:
@@ -112,7 +126,7 @@ class Overlays:
                         yield from (f"{path}/{name}" if path else name for name in FILE_NAMES)
 
     def _used(self, path: str) -> frozenset[str]:
-        names = self.images_used(path)
+        names = self._images(path)
         if names is None:
             raise _UnknownError
         return names
@@ -162,6 +176,24 @@ class Overlays:
         if self._snapshot.kind(path) == "file":
             return self._file(path)
         raise _UnknownError
+
+
+def resources(document: Document) -> frozenset[str]:
+    """The files that a kustomization builds or patches with.
+
+    Args:
+        document: The kustomization file.
+
+    Returns:
+        Their paths from its folder, as far as they lie below it.
+    """
+    root = document.root
+    if not isinstance(root, Mapping):
+        return frozenset()
+    texts = [*_texts(root, "resources"), *_texts(root, "bases")]
+    for key in _PATCHES:
+        texts += _patch_texts(find_value(root, key))
+    return frozenset(normpath(text) for text in texts if "\n" not in text)
 
 
 def _items(value: Node | None) -> list[Node]:
