@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.targets import Target, locate, parse_target
-from memory import FILES, Memory, overlay
+from memory import FILES, Memory, deployment, overlay
 
 
 def paths(line: str, files: dict[str, str] | None = None, **values: str) -> list[tuple[str, str]]:
@@ -52,7 +52,10 @@ def test_a_line(line: str, target: tuple[str, str, str]) -> None:
         ("a\x1bb", "has a control character"),
         ("helm:", "names no file"),
         ("#web.image", "names no file"),
-        ("argocd:x", "has the kind `argocd`, which is unknown"),
+        (
+            "docker:x",
+            "has the kind `docker`, which is unknown. The kinds are `kustomize`, `chart`,",
+        ),
         ("C:/x", "has the kind `C`"),
         ("https://x/y", "has the kind `https`"),
         ("a/{env}", "placeholder `{env}`, which is unknown"),
@@ -98,10 +101,19 @@ BASE, VALUES = "apps/shop/base/kustomization.yaml", "charts/shop/values-dev.yaml
         ("apps/shop/overlays/[!dp]*", [(TEST, "kustomize")]),
         ("charts/**", [(VALUES, "helm")]),
         ("helm:charts/*/values-*.yaml", [(VALUES, "helm")]),
+        ("apps/shop/base/deployment.yaml", [("apps/shop/base/deployment.yaml", "manifest")]),
+        ("apps/*/base/*.yaml", [(BASE, "kustomize")]),
+        ("apps/*/base/deployment.yaml", [("apps/shop/base/deployment.yaml", "manifest")]),
+        ("manifest:apps/*/base/[!k]*", [("apps/shop/base/deployment.yaml", "manifest")]),
+        (f"{DEV}#images", [(DEV, "kustomize")]),
+        ("apps/shop/overlays/*#images", [(p, "kustomize") for p in (DEV, PROD, TEST)]),
     ],
 )
 def test_files_that_a_target_leads_to(line: str, found: list[tuple[str, str]]) -> None:
     assert list(dict.fromkeys(paths(line))) == found
+
+
+FLUX = "apiVersion: kustomize.toolkit.fluxcd.io/v1\n"
 
 
 @pytest.mark.parametrize(
@@ -111,10 +123,64 @@ def test_files_that_a_target_leads_to(line: str, found: list[tuple[str, str]]) -
         ("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n", "kustomize"),
         ("image: a:1\n", "helm"),
         ("apiVersion: v2\nname: chart\n", "helm"),
+        ("apiVersion: v1\nkind: Pod\n", "manifest"),
+        ("apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod}]\n", "manifest"),
+        ("apiVersion: example.com/v1\nkind: Anything\n", "manifest"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\n", "manifest"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: Application\n", "argocd"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\n", "argocd"),
+        ("apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n", "flux"),
+        (f"{FLUX}kind: Kustomization\n", "flux"),
     ],
 )
 def test_a_kind_is_found_from_the_content(content: str, kind: str) -> None:
     assert paths("any.yaml", {"any.yaml": content}) == [("any.yaml", kind)]
+
+
+def test_a_kustomization_of_flux_is_one_whatever_its_file_is_called() -> None:
+    files = {"sync/kustomization.yaml": f"{FLUX}kind: Kustomization\n"}
+
+    assert paths("sync", files) == [("sync/kustomization.yaml", "flux")]
+
+
+def test_a_file_with_objects_of_several_kinds_is_of_each() -> None:
+    files = {
+        "all.yaml": "---\n".join(
+            [
+                "apiVersion: argoproj.io/v1alpha1\nkind: Application\n",
+                deployment("a:1"),
+                "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n",
+            ]
+        )
+    }
+    container = "[1].spec.template.spec.containers[0].image"
+
+    assert paths("all.yaml", files) == [
+        ("all.yaml", "argocd"),
+        ("all.yaml", "flux"),
+        ("all.yaml", "manifest"),
+    ]
+    assert paths(f"all.yaml#{container}", files) == [("all.yaml", "manifest")]
+    assert paths("argocd:all.yaml", files) == [("all.yaml", "argocd")]
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "found"),
+    [
+        ("c", ["c/Chart.yaml", "c/values.yaml"], ("c/Chart.yaml", "chart")),
+        ("chart:c", ["c/Chart.yaml", "c/kustomization.yaml"], ("c/Chart.yaml", "chart")),
+        ("c", ["c/Chart.yaml", "c/kustomization.yaml"], ("c/kustomization.yaml", "kustomize")),
+        ("d", ["d/helmfile.yaml", "d/a.yaml"], ("d/helmfile.yaml", "helmfile")),
+        ("?", ["d/helmfile.yaml", "d/a.yaml"], ("d/helmfile.yaml", "helmfile")),
+        ("chart:*", ["d/Chart.yaml", "e/kustomization.yaml"], ("d/Chart.yaml", "chart")),
+    ],
+)
+def test_a_folder_stands_for_its_chart_or_helmfile(
+    line: str, files: list[str], found: tuple[str, str]
+) -> None:
+    contents = dict.fromkeys(files, "name: x\nversion: 1.0.0\n")
+
+    assert paths(line, contents) == [found]
 
 
 @pytest.mark.parametrize(
@@ -124,18 +190,32 @@ def test_a_kind_is_found_from_the_content(content: str, kind: str) -> None:
         ("apps/shop/overlays/dve", FILES, "Did you mean `apps/shop/overlays/dev` or"),
         ("nope/x", FILES, "`/` has `README.md`, `apps/`, `charts/`: name what to edit in it."),
         ("x", {}, "The config repository is empty."),
-        ("apps/shop/overlays", FILES, "a folder without a kustomization. `apps/shop/overlays` has"),
-        ("helm:apps/shop/overlays/dev", FILES, "is a folder, not a values file"),
-        ("README.md", FILES, "README.md"),
         (
-            "apps/shop/base/deployment.yaml",
+            "apps/shop/overlays",
             FILES,
-            "is a Deployment of apps/v1, which can't be edited",
+            "a folder without a kustomization, chart or helmfile. `apps/shop/overlays` has `dev/`",
         ),
+        (
+            "kustomize:charts/shop",
+            FILES,
+            "a folder without a kustomization. `charts/shop` has `values-dev.yaml`: name what",
+        ),
+        (
+            "helm:apps/shop/overlays/dev",
+            FILES,
+            "is a folder, and what is `helm` is a file. `apps/shop/overlays/dev` has `kust",
+        ),
+        ("manifest:apps/shop/base", FILES, "is a folder, and what is `manifest` is a file."),
+        (
+            "apps/web",
+            {"apps/web/deployment.yaml": deployment("a:1")},
+            "`deployment.yaml`: name what to edit in it. `apps/web/*.yaml` is all of its files.",
+        ),
+        ("chart:charts/shop", FILES, "is a folder without a `Chart.yaml`. `charts/shop` has"),
+        ("README.md", FILES, "README.md"),
         ("apps/[z-a]", FILES, "matches nothing that can be edited"),
+        ("apps/*/base/d*", FILES, "`apps/shop/base/deployment.yaml` is built by a kustomization"),
         ("apps/*/nope", FILES, "matches nothing that can be edited. `apps` has `shop/`:"),
-        (f"{DEV}#images", FILES, "names a key, but"),
-        ("apps/shop/overlays/*#images", FILES, "names a key, but"),
         ("l.yaml", {"l.yaml": "- a\n"}, "l.yaml: this file holds no mapping"),
         ("l.yaml", {"l.yaml": "a: [\n"}, "l.yaml:"),
         ("t.yaml", {"t.yaml": "a: {{ b }}\n  c\n"}, "looks like a template"),
@@ -143,6 +223,27 @@ def test_a_kind_is_found_from_the_content(content: str, kind: str) -> None:
             "kustomization.yaml",
             {"kustomization.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\n"},
             "is no kustomization of kustomize's",
+        ),
+        (
+            "kustomize:sync.yaml",
+            {"sync.yaml": f"{FLUX}kind: Kustomization\n"},
+            "is no kustomization of kustomize's",
+        ),
+        ("values.yaml.gotmpl", {"values.yaml.gotmpl": "a: {{ b }}\n"}, "is a Go template"),
+        (
+            "helmfile.d/web.yaml.gotmpl",
+            {"helmfile.d/web.yaml.gotmpl": "a: 1\n"},
+            "is a Go template",
+        ),
+        (
+            "charts/web/templates/deployment.yaml",
+            {"charts/web/templates/deployment.yaml": "a: {{ b }}\n  c\n"},
+            "a chart's template; name its values file instead, such as `charts/web/values.yaml`",
+        ),
+        (
+            "templates/x/deployment.yaml",
+            {"templates/x/deployment.yaml": "{{- if b }}\n"},
+            "name its values file instead, such as `values.yaml`",
         ),
         (
             "o",
@@ -169,7 +270,7 @@ def test_a_glob_passes_over_what_is_nothing_to_edit() -> None:
         "c/values.yaml": "image: a:1\n",
         "c/templates/x.yaml": "{{- if .Values.x }}\na: [\n{{ end }}\n",
         "c/list.yaml": "- a\n",
-        "c/deployment.yaml": "apiVersion: v1\nkind: Pod\n",
+        "c/values.yaml.gotmpl": "image: {{ .Values.image }}\n",
         "c/note.txt": "image: a:1\n",
         "c/flux/kustomization.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\n",
     }
@@ -178,6 +279,28 @@ def test_a_glob_passes_over_what_is_nothing_to_edit() -> None:
     found = locate(snapshot, parse_target("c/**"), snapshot.parse)
 
     assert [place.path for place in found] == ["c/values.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("c/**", [("c/values.yaml", "helm")]),
+        ("*", []),
+        ("*/Chart.yaml", [("c/Chart.yaml", "chart")]),
+        ("chart:**", [("c/Chart.yaml", "chart")]),
+        ("chart:*", [("c/Chart.yaml", "chart")]),
+    ],
+)
+def test_a_glob_takes_a_chart_s_own_version_only_where_it_says_so(
+    line: str, found: list[tuple[str, str]]
+) -> None:
+    files = {"c/Chart.yaml": "name: c\nappVersion: 1.0.0\n", "c/values.yaml": "image: a:1\n"}
+
+    if found:
+        assert list(dict.fromkeys(paths(line, files))) == found
+    else:
+        with pytest.raises(PromoteError, match="matches nothing that can be edited"):
+            paths(line, files)
 
 
 def test_a_glob_does_not_pass_over_a_broken_file() -> None:

@@ -13,6 +13,7 @@ from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.images import Image
 from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.kinds.overlay import resources
 from gitops_promote.core.kinds.registry import BY_NAME, KINDS
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.yaml.document import Document
@@ -28,6 +29,10 @@ _GLOB = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"(?:\*\*/)+|\*\*+|\*|\?|\[(?:!|(?!!))(?:\][^\]]*|[^\]]+)\]")
 _MOST_COMPARED = 2000
 _TEMPLATES = (".gotmpl", ".tpl", ".tmpl")
+_HELMFILE_FIX = (
+    "Keep the version in a values file of the environment (`environments.NAME.values`), which the "
+    "helmfile's template reads as `.Values`, and name that file."
+)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -136,7 +141,7 @@ def locate(snapshot: Snapshot, target: Target, read: Reader) -> list[Located]:
     if not found:
         raise PromoteError(
             f"Target `{target.text}` matches nothing that can be edited.",
-            _nearest(snapshot, target.path),
+            _built(snapshot, paths, read) or _nearest(snapshot, target.path),
         )
     return found
 
@@ -202,8 +207,8 @@ def kinds_of(path: str, document: Document, key: str = "") -> list[str]:
     """
     found = [kind.name for kind in KINDS if kind.fits(path, document)]
     own = [name for name in found if BY_NAME[name].file_names]
-    # A values file is what nothing else is, Flux's markers in it left aside.
-    found = own[:1] or [name for name in found if name != "helm" or set(found) <= {"flux", "helm"}]
+    # A values file is what nothing else is; with Flux's markers in it, they say what is promoted.
+    found = own[:1] or [name for name in found if name != "helm"] or found
     if not key:
         return found
     return [name for name in found if BY_NAME[name].answers(document, key)][:1] or found[-1:]
@@ -270,10 +275,52 @@ def _locate_match(snapshot: Snapshot, target: Target, path: str, read: Reader) -
         path = file
     elif not _may_be_read(snapshot, target, path):
         return []
+    if _is_own_version(path) and not (target.kind or _is_spelled(target, path)):
+        return []
     try:
-        return _locate_path(snapshot, target, path, read)
+        found = _locate_path(snapshot, target, path, read)
     except _NotATargetError:
         return []
+    if target.kind or target.key or _is_spelled(target, path):
+        return found
+    return [p for p in found if p.kind != "manifest" or not _is_resource(snapshot, path, read)]
+
+
+def _is_resource(snapshot: Snapshot, path: str, read: Reader) -> bool:
+    """Whether a kustomization beside a manifest or above builds it, and so sets its images.
+
+    Who names a base's folder by a glob means the overlays: a version in the base would reach all.
+    """
+    folder = path
+    while folder:
+        folder = dirname(folder)
+        prefix = f"{folder}/" if folder else ""
+        for name in BY_NAME["kustomize"].file_names:
+            file = prefix + name
+            if snapshot.kind(file) == "file" and path[len(prefix) :] in resources(read(file)):
+                return True
+    return False
+
+
+def _built(snapshot: Snapshot, paths: Sequence[str], read: Reader) -> str:
+    """What to do where all that a glob matches is built by kustomizations; else nothing."""
+    files = [path for path in paths if snapshot.kind(path) == "file"]
+    built = [path for path in files if _is_resource(snapshot, path, read)]
+    if not built:
+        return ""
+    return (
+        f"`{built[0]}` is built by a kustomization, whose overlays set its images: name those, or "
+        "have it edited all the same as `manifest:PATH`."
+    )
+
+
+def _is_own_version(path: str) -> bool:
+    """Whether a file has a version of no image by name, so that it takes any: a chart's."""
+    return basename(path) in BY_NAME["chart"].file_names
+
+
+def _is_spelled(target: Target, path: str) -> bool:
+    return basename(target.path) == basename(path)
 
 
 def _may_be_read(snapshot: Snapshot, target: Target, path: str) -> bool:
@@ -293,20 +340,33 @@ def _locate_path(snapshot: Snapshot, target: Target, path: str, read: Reader) ->
     if kind == "folder":
         file = _file_of(snapshot, target, path)
         if not file:
-            what = f"a folder without a {_what(target)}"
-            raise PromoteError(f"Target `{target.text}` is {what}.", _files_in(snapshot, path))
+            raise _no_file_for(snapshot, target, path)
         path = file
     natural = _kinds_of(snapshot, target, path, read)
-    if target.kind:
-        natural = [target.kind if target.kind in natural else natural[0]]
+    if target.kind and target.kind not in natural:
+        if target.is_pattern and BY_NAME[target.kind].file_names:
+            # Who names one file knows what it is.
+            raise _NotATargetError(f"this file is no {target.kind}.", "Name another.", path=path)
+        natural = natural[:1]
+    elif target.kind:
+        natural = [target.kind]
     places = [Located(target, path, target.kind or one, one) for one in natural]
     return [*places, *_led_to(snapshot, places[0], read)]
 
 
-def _what(target: Target) -> str:
-    return {"kustomize": "kustomization", "": "kustomization or chart"}.get(
-        target.kind, f"file of the kind `{target.kind}`"
-    )
+def _no_file_for(snapshot: Snapshot, target: Target, folder: str) -> PromoteError:
+    """A folder that stands for no file of the target's kind."""
+    names = BY_NAME[target.kind].file_names if target.kind else ()
+    if target.kind and not names:
+        what = f"a folder, and what is `{target.kind}` is a file"
+    elif target.kind in ("", "kustomize"):
+        what = "a folder without a kustomization" + ("" if target.kind else ", chart or helmfile")
+    else:
+        what = f"a folder without a `{names[0]}`"
+    fix, glob = _files_in(snapshot, folder), f"{folder}/*.yaml" if folder else "*.yaml"
+    if not names and any(name.endswith(".yaml") for name in _names_in(snapshot, folder)):
+        fix += f" `{glob}` is all of its files."
+    return PromoteError(f"Target `{target.text}` is {what}.", fix)
 
 
 def _to_create(snapshot: Snapshot, target: Target, path: str) -> Located:
@@ -378,7 +438,9 @@ def _kinds_of(snapshot: Snapshot, target: Target, path: str, read: Reader) -> li
     if path.endswith(_TEMPLATES):
         raise _NotATargetError(
             "this file is a Go template, which is YAML only once it is rendered.",
-            "Keep the version in a values file that the template reads, and name that.",
+            _HELMFILE_FIX
+            if _is_of_helmfile(path)
+            else "Keep the version in a values file that the template reads, and name that.",
             path=path,
         )
     try:
@@ -387,9 +449,11 @@ def _kinds_of(snapshot: Snapshot, target: Target, path: str, read: Reader) -> li
         if b"{{" not in snapshot.read(path):
             raise
         # A chart's template, which a glob passes over.
-        raise _NotATargetError(error.what, error.fix, path=path, line=error.line) from None
+        fix = _HELMFILE_FIX if _is_of_helmfile(path) else error.fix
+        raise _NotATargetError(error.what, fix, path=path, line=error.line) from None
     found = kinds_of(path, document, target.key)
-    if target.kind == "kustomize" and "kustomize" not in found:
+    is_named = basename(path) in BY_NAME["kustomize"].file_names and found == ["helm"]
+    if is_named or (target.kind == "kustomize" and "kustomize" not in found):
         _check_version(document)
     if not found and not target.kind:
         raise _NotATargetError(
@@ -398,6 +462,10 @@ def _kinds_of(snapshot: Snapshot, target: Target, path: str, read: Reader) -> li
             path=path,
         )
     return found or [target.kind]
+
+
+def _is_of_helmfile(path: str) -> bool:
+    return basename(path).startswith("helmfile.") or "helmfile.d" in path.split("/")[:-1]
 
 
 @lru_cache(maxsize=256)
