@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops_promote.core.kinds.values import slots
+from gitops_promote.core.slots.values import slots
 from gitops_promote.core.yaml.document import Document
 
 SHOP = "ghcr.io/acme/shop"

@@ -13,10 +13,10 @@ from gitops_promote.core.change import Running
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Reference, parse_image
 from gitops_promote.core.kinds import chart
-from gitops_promote.core.kinds.chart_version import chart_name
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.request import Request
+from gitops_promote.core.slots.chart_version import chart_name
 from gitops_promote.core.targets import parse_target
 from gitops_promote.core.yaml.document import Document
 from memory import Memory, overlay

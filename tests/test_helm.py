@@ -16,7 +16,7 @@ from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, parse_image, split_reference
 from gitops_promote.core.kinds import helm
 from gitops_promote.core.kinds.kind import Around
-from gitops_promote.core.kinds.search import find
+from gitops_promote.core.slots.search import find
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
 from gitops_promote.core.yaml.splice import Editor

@@ -182,3 +182,12 @@ def test_git_is_started_before_anything_is_parsed_or_told(tmp_path: Path) -> Non
 
     assert modules.isdisjoint({*SLOW, "ruamel", "gitops_promote.effects.text"})
     assert len(ours) <= MOST_AT_START
+
+
+def test_what_all_target_kinds_share_knows_none_of_them() -> None:
+    shared = [name for name in MODULES if ".core.slots" in name or ".core.yaml" in name]
+
+    known = {module for name in shared for module in reached(name) if ".core.kinds" in module}
+
+    assert shared
+    assert not known

@@ -17,9 +17,9 @@ from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, parse_image, split_reference
 from gitops_promote.core.kinds import manifest
 from gitops_promote.core.kinds.kind import Around
-from gitops_promote.core.kinds.search import find
 from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.request import Request
+from gitops_promote.core.slots.search import find
 from gitops_promote.core.targets import parse_target
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path

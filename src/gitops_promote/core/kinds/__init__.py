@@ -1,1 +1,1 @@
-"""The kinds of targets, a module each: where a file keeps an image, and how it is promoted."""
+"""The kinds of targets: each says what its files are and where they hold an image."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from gitops_promote.core.change import Edited, Running
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image
-from gitops_promote.core.kinds import argocd_override, edit, reading
+from gitops_promote.core.kinds import argocd_override
 from gitops_promote.core.kinds.argocd_source import (
     Found,
     fill_error,
@@ -22,11 +22,12 @@ from gitops_promote.core.kinds.argocd_source import (
     owns,
     read,
 )
-from gitops_promote.core.kinds.filled import filled_by
 from gitops_promote.core.kinds.kind import Around
-from gitops_promote.core.kinds.objects import objects
-from gitops_promote.core.kinds.search import Form, find, find_any, is_named
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots import edit, reading
+from gitops_promote.core.slots.filled import filled_by
+from gitops_promote.core.slots.objects import objects
+from gitops_promote.core.slots.search import Form, find, find_any, is_named
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Place, find_places, format_path, parse_key
 from gitops_promote.core.yaml.tree import Mapping, resolve, text_of

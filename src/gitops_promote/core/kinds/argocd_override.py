@@ -12,14 +12,14 @@ from collections.abc import Callable
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, Reference, desired, split_registry
-from gitops_promote.core.kinds import edit
-from gitops_promote.core.kinds.block import TAG_KEYS, digest_key, first_of, name_key
+from gitops_promote.core.kinds.argocd_parameters import append_parameters, parameter_name
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import FILE_NAMES
-from gitops_promote.core.kinds.parameters import append_parameters, parameter_name
-from gitops_promote.core.kinds.search import Form, is_named
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import ValueSlot, slots
+from gitops_promote.core.slots import edit
+from gitops_promote.core.slots.block import TAG_KEYS, digest_key, first_of, name_key
+from gitops_promote.core.slots.search import Form, is_named
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import ValueSlot, slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, parse_key
 from gitops_promote.core.yaml.quoting import quoted

@@ -10,13 +10,13 @@ from posixpath import basename
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, canonical_name, split_reference
-from gitops_promote.core.kinds.block import name_key
-from gitops_promote.core.kinds.chart_version import ChartSlot
-from gitops_promote.core.kinds.filled import filled_by, refusal
-from gitops_promote.core.kinds.objects import Object, objects
-from gitops_promote.core.kinds.parameters import Beaten, Given, given
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import ValueSlot, tree_slots
+from gitops_promote.core.kinds.argocd_parameters import Beaten, Given, given
+from gitops_promote.core.slots.block import name_key
+from gitops_promote.core.slots.chart_version import ChartSlot
+from gitops_promote.core.slots.filled import filled_by, refusal
+from gitops_promote.core.slots.objects import Object, objects
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import ValueSlot, tree_slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Key, Path, Place, Selector, format_path
 from gitops_promote.core.yaml.splice import Editor

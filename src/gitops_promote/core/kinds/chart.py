@@ -10,11 +10,11 @@ from posixpath import basename, dirname
 from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image, Reference
-from gitops_promote.core.kinds import edit
-from gitops_promote.core.kinds.chart_version import ChartSlot, check_version
 from gitops_promote.core.kinds.kind import Around, SlotKind
-from gitops_promote.core.kinds.search import Form
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots import edit
+from gitops_promote.core.slots.chart_version import ChartSlot, check_version
+from gitops_promote.core.slots.search import Form
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Place
 from gitops_promote.core.yaml.splice import Editor

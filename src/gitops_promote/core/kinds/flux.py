@@ -10,21 +10,21 @@ from functools import lru_cache
 from gitops_promote.core.change import Edited, Running
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, Reference
-from gitops_promote.core.kinds.chart_version import ChartSlot, chart_name
-from gitops_promote.core.kinds.entry import EntrySlot
-from gitops_promote.core.kinds.kind import Around, SlotKind
-from gitops_promote.core.kinds.markers import (
+from gitops_promote.core.kinds.flux_artifact import ArtifactSlot
+from gitops_promote.core.kinds.flux_markers import (
     MarkedSlot,
     markers,
     scalars,
     unread,
     with_markers,
 )
-from gitops_promote.core.kinds.objects import Object, objects
-from gitops_promote.core.kinds.oci import ArtifactSlot
-from gitops_promote.core.kinds.search import Form, find_any, is_named
-from gitops_promote.core.kinds.slot import ReferenceSlot, Slot
-from gitops_promote.core.kinds.values import tree_slots
+from gitops_promote.core.kinds.kind import Around, SlotKind
+from gitops_promote.core.slots.chart_version import ChartSlot, chart_name
+from gitops_promote.core.slots.entry import EntrySlot
+from gitops_promote.core.slots.objects import Object, objects
+from gitops_promote.core.slots.search import Form, find_any, is_named
+from gitops_promote.core.slots.slot import ReferenceSlot, Slot
+from gitops_promote.core.slots.values import tree_slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Place
 from gitops_promote.core.yaml.tree import Mapping, Sequence, find_value, resolve, text_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gitops_promote.core.kinds.kind import SlotKind
-from gitops_promote.core.kinds.search import Form
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import slots
+from gitops_promote.core.slots.search import Form
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Place
 from gitops_promote.core.yaml.tree import Mapping, text_of

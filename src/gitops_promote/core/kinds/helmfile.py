@@ -15,9 +15,6 @@ from posixpath import basename
 from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image, Reference, split_reference
-from gitops_promote.core.kinds import edit
-from gitops_promote.core.kinds.block import TAG_KEYS, first_of
-from gitops_promote.core.kinds.chart_version import ChartSlot, chart_name, check_version
 from gitops_promote.core.kinds.helmfile_set import (
     VALUES,
     SetSlot,
@@ -26,9 +23,12 @@ from gitops_promote.core.kinds.helmfile_set import (
     set_slots,
 )
 from gitops_promote.core.kinds.kind import Around, SlotKind
-from gitops_promote.core.kinds.search import Form, find
-from gitops_promote.core.kinds.slot import ReferenceSlot, Slot
-from gitops_promote.core.kinds.values import tree_slots
+from gitops_promote.core.slots import edit
+from gitops_promote.core.slots.block import TAG_KEYS, first_of
+from gitops_promote.core.slots.chart_version import ChartSlot, chart_name, check_version
+from gitops_promote.core.slots.search import Form, find
+from gitops_promote.core.slots.slot import ReferenceSlot, Slot
+from gitops_promote.core.slots.values import tree_slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, Place, format_path, roots
 from gitops_promote.core.yaml.splice import Editor

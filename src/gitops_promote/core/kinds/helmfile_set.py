@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Reference, split_reference, split_registry
-from gitops_promote.core.kinds.block import (
+from gitops_promote.core.slots.block import (
     DIGEST_KEYS,
     NAME_KEYS,
     TAG_KEYS,
     block_reference,
     first_of,
 )
-from gitops_promote.core.kinds.slot import ReferenceSlot, Slot
+from gitops_promote.core.slots.slot import ReferenceSlot, Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, node_at, parse_key
 from gitops_promote.core.yaml.splice import Editor

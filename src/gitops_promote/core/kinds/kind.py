@@ -8,8 +8,8 @@ from typing import Protocol
 
 from gitops_promote.core.change import Edited, Running
 from gitops_promote.core.images import Image
-from gitops_promote.core.kinds import edit, reading
-from gitops_promote.core.kinds.search import Form
+from gitops_promote.core.slots import edit, reading
+from gitops_promote.core.slots.search import Form
 from gitops_promote.core.yaml.document import Document
 
 

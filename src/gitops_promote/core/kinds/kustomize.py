@@ -12,12 +12,6 @@ from posixpath import basename
 from gitops_promote.core.change import Change, Edited, Running
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, desired
-from gitops_promote.core.kinds import reading
-from gitops_promote.core.kinds.anchors import followers
-from gitops_promote.core.kinds.chart_version import ChartSlot
-from gitops_promote.core.kinds.edit import write
-from gitops_promote.core.kinds.entry import KEYS, Entry, EntrySlot, quotes_in, write_entry
-from gitops_promote.core.kinds.filled import refusal
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.overlay_order import acting, judge, lost, written_over
 from gitops_promote.core.kinds.overlay_places import (
@@ -28,8 +22,14 @@ from gitops_promote.core.kinds.overlay_places import (
     trees,
     values_files,
 )
-from gitops_promote.core.kinds.search import Form, find, is_named
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots import reading
+from gitops_promote.core.slots.anchors import followers
+from gitops_promote.core.slots.chart_version import ChartSlot
+from gitops_promote.core.slots.edit import write
+from gitops_promote.core.slots.entry import KEYS, Entry, EntrySlot, quotes_in, write_entry
+from gitops_promote.core.slots.filled import refusal
+from gitops_promote.core.slots.search import Form, find, is_named
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Place, Selector, node_at, parse_key
 from gitops_promote.core.yaml.splice import Editor

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from gitops_promote.core.images import Reference, split_reference
 from gitops_promote.core.kinds import argocd, flux
-from gitops_promote.core.kinds.filled import filled_by
 from gitops_promote.core.kinds.kind import SlotKind
-from gitops_promote.core.kinds.objects import Object, objects
-from gitops_promote.core.kinds.search import Form
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots.filled import filled_by
+from gitops_promote.core.slots.objects import Object, objects
+from gitops_promote.core.slots.search import Form
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path
 from gitops_promote.core.yaml.splice import Editor

@@ -22,7 +22,7 @@ from gitops_promote.core.kinds.overlay_places import (
     replaced_by,
     replacement_files,
 )
-from gitops_promote.core.kinds.search import is_named
+from gitops_promote.core.slots.search import is_named
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.tree import (

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-from gitops_promote.core.kinds.entry import Entry
 from gitops_promote.core.kinds.overlay_places import PatchSlot, places
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import ValueSlot
+from gitops_promote.core.slots.entry import Entry
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import ValueSlot
 from gitops_promote.core.yaml.document import Document
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gitops_promote.core.images import Reference, split_reference
-from gitops_promote.core.kinds.block import children_of
-from gitops_promote.core.kinds.chart_version import ChartSlot
-from gitops_promote.core.kinds.slot import ReferenceSlot, Slot
-from gitops_promote.core.kinds.values import ValueSlot, tree_slots
+from gitops_promote.core.slots.block import children_of
+from gitops_promote.core.slots.chart_version import ChartSlot
+from gitops_promote.core.slots.slot import ReferenceSlot, Slot
+from gitops_promote.core.slots.values import ValueSlot, tree_slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, Place, roots
 from gitops_promote.core.yaml.splice import Editor

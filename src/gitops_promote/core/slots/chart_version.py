@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from gitops_promote.core.images import Reference
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
@@ -12,7 +13,7 @@ from gitops_promote.core.images import (
     split_reference,
     split_registry,
 )
-from gitops_promote.core.kinds.block import (
+from gitops_promote.core.slots.block import (
     DIGEST_KEYS,
     TAG_KEYS,
     block_reference,
@@ -21,9 +22,9 @@ from gitops_promote.core.kinds.block import (
     is_block,
     name_key,
 )
-from gitops_promote.core.kinds.filled import filled_by, refusal
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import ValueSlot, global_registry
+from gitops_promote.core.slots.filled import filled_by, refusal
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import ValueSlot, global_registry
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import (
     Place,
@@ -145,20 +146,22 @@ def _is_akin(name: str, image: Image) -> bool:
 
 
 def _places(form: Form, document: Document, key: str) -> list[Place]:
-    """What a key leads to: from the file's roots, else from the values inside."""
-    path, absent, errors = parse_key(key), list[Place](), list[PromoteError]()
-    for starts in (form.roots(document), *([tree] for tree in form.trees(document))):
-        try:
-            found = find_places(document, path, starts)
-        except PromoteError as error:
-            errors.append(error)
-            continue
-        if any(place.node for place in found):
-            return found
-        absent = absent or found
-    if absent:
-        return absent
-    raise errors[0]
+    """What a key leads to: from the file's roots, else from all values inside."""
+    path = parse_key(key)
+    try:
+        rooted = find_places(document, path, form.roots(document))
+    except PromoteError as error:
+        rooted, problem = [], error
+    if any(place.node for place in rooted):
+        return rooted
+    inside: list[Place] = []
+    for tree in form.trees(document):
+        with suppress(PromoteError):
+            inside += find_places(document, path, [tree])
+    found = [place for place in inside if place.node] or rooted or inside
+    if not found:
+        raise problem
+    return found
 
 
 def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list[Slot]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from gitops_promote.core.change import Running
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, canonical_name
-from gitops_promote.core.kinds.search import Form, find, find_any, is_named
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import ValueSlot
+from gitops_promote.core.slots.search import Form, find, find_any, is_named
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import ValueSlot
 from gitops_promote.core.yaml.document import Document
 
 

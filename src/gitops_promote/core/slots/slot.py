@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.images import Reference, canonical_name, split_reference
-from gitops_promote.core.kinds.filled import filled_by
+from gitops_promote.core.slots.filled import filled_by
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, format_path, node_at
 from gitops_promote.core.yaml.splice import Editor

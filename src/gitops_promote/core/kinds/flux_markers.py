@@ -17,11 +17,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gitops_promote.core.images import Reference
-from gitops_promote.core.kinds.block import DIGEST_KEYS, TAG_KEYS, first_of, is_block, name_key
-from gitops_promote.core.kinds.entry import EntrySlot
-from gitops_promote.core.kinds.oci import ArtifactSlot
-from gitops_promote.core.kinds.slot import ReferenceSlot, Slot
-from gitops_promote.core.kinds.values import ValueSlot, global_registry
+from gitops_promote.core.kinds.flux_artifact import ArtifactSlot
+from gitops_promote.core.slots.block import DIGEST_KEYS, TAG_KEYS, first_of, is_block, name_key
+from gitops_promote.core.slots.entry import EntrySlot
+from gitops_promote.core.slots.slot import ReferenceSlot, Slot
+from gitops_promote.core.slots.values import ValueSlot, global_registry
 from gitops_promote.core.yaml import layout
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, node_at, roots

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitops_promote.core.images import Reference
-from gitops_promote.core.kinds.chart_version import chart_name
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots.chart_version import chart_name
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.quoting import quotes_of
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (

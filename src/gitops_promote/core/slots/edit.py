@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.images import Image, canonical_name, desired
-from gitops_promote.core.kinds.anchors import followers
-from gitops_promote.core.kinds.block import DIGEST_KEYS, NAME_KEYS, TAG_KEYS, name_key
-from gitops_promote.core.kinds.filled import refusal
-from gitops_promote.core.kinds.search import Form, find, is_named
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots.anchors import followers
+from gitops_promote.core.slots.block import DIGEST_KEYS, NAME_KEYS, TAG_KEYS, name_key
+from gitops_promote.core.slots.filled import refusal
+from gitops_promote.core.slots.search import Form, find, is_named
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import node_at
 from gitops_promote.core.yaml.splice import Editor

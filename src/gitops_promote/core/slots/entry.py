@@ -6,7 +6,7 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
 from gitops_promote.core.images import Reference, canonical_name
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.quoting import quotes_of
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import Mapping, Node, find_pair, resolve, text_of

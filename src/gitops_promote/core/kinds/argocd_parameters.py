@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Reference, canonical_name, split_reference
-from gitops_promote.core.kinds.block import (
+from gitops_promote.core.slots.block import (
     DIGEST_KEYS,
     NAME_KEYS,
     TAG_KEYS,
@@ -23,9 +23,9 @@ from gitops_promote.core.kinds.block import (
     name_key,
     write_block,
 )
-from gitops_promote.core.kinds.filled import filled_by
-from gitops_promote.core.kinds.slot import Slot
-from gitops_promote.core.kinds.values import ValueSlot, global_registry, tree_slots
+from gitops_promote.core.slots.filled import filled_by
+from gitops_promote.core.slots.slot import Slot
+from gitops_promote.core.slots.values import ValueSlot, global_registry, tree_slots
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, Place, format_path, node_at, parse_key
 from gitops_promote.core.yaml.quoting import Plain, needs_quotes, quotes_of

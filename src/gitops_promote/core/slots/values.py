@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gitops_promote.core.images import Reference, canonical_name, split_reference
-from gitops_promote.core.kinds.block import (
+from gitops_promote.core.slots.block import (
     DIGEST_KEYS,
     TAG_KEYS,
     block_reference,
@@ -17,7 +17,7 @@ from gitops_promote.core.kinds.block import (
     values_of,
     write_block,
 )
-from gitops_promote.core.kinds.slot import Slot
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, Place
 from gitops_promote.core.yaml.splice import Editor
