@@ -77,6 +77,19 @@ def test_a_path_is_quoted_as_git_quotes_it(tmp_path: Path, path: str) -> None:
     assert diff_file(path, b"1\n", b"2\n") == real_diff(tmp_path, path, b"1\n", b"2\n")
 
 
+@pytest.mark.parametrize("path", ["new.yaml", "a new.yaml", "über/new.yaml"])
+def test_a_file_that_was_not_there(tmp_path: Path, path: str) -> None:
+    git("init", "--quiet", "--template=", tmp_path)
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_bytes(b"tag: 1\nlast")
+    git("-C", tmp_path, "add", "--intent-to-add", "--", path)
+
+    shown = git("-C", tmp_path, "-c", "core.quotePath=false", "diff", "--no-color", "--", path)
+
+    expected = re.sub(rb"(?m)^index .*\n", b"", shown, count=1).decode()
+    assert diff_file(path, None, b"tag: 1\nlast") == expected
+
+
 def test_a_path_that_is_no_text() -> None:
     path = b"\xff.yaml".decode("utf-8", "surrogateescape")
 

@@ -15,12 +15,12 @@ _HEADING_BYTES = 80
 _Edit = tuple[int, int, int, int]
 
 
-def diff_file(path: str, before: bytes, after: bytes) -> str:
+def diff_file(path: str, before: bytes | None, after: bytes) -> str:
     """The unified difference of a file.
 
     Args:
         path: The file's path in the repository.
-        before: Its content before.
+        before: Its content before; None where there is no such file yet.
         after: Its content after.
 
     Returns:
@@ -30,11 +30,15 @@ def diff_file(path: str, before: bytes, after: bytes) -> str:
         return ""
     old_name, new_name = _quoted(f"a/{path}"), _quoted(f"b/{path}")
     header = f"diff --git {old_name} {new_name}\n"
-    if b"\0" in before[:_BINARY_PROBE] or b"\0" in after[:_BINARY_PROBE]:
-        return f"{header}Binary files {old_name} and {new_name} differ\n"
     # A tab ends a name with a space in it, as patch(1) needs it.
     tab = "\t" if " " in path else ""
-    header += f"--- {old_name}{tab}\n+++ {new_name}{tab}\n"
+    old_line = f"--- {old_name}{tab}\n"
+    if before is None:
+        header += "new file mode 100644\n"
+        before, old_name, old_line = b"", "/dev/null", "--- /dev/null\n"
+    if b"\0" in before[:_BINARY_PROBE] or b"\0" in after[:_BINARY_PROBE]:
+        return f"{header}Binary files {old_name} and {new_name} differ\n"
+    header += f"{old_line}+++ {new_name}{tab}\n"
     old, new = _lines(before), _lines(after)
     return header + "".join(_hunks(old, new, list(_edits(old, new))))
 

@@ -110,12 +110,15 @@ class _Planner:
         return Plan(
             files=files,
             changes=tuple(self.changes),
-            diff="".join(diff_file(path, before[path], files[path]) for path in files),
+            diff="".join(diff_file(path, self._before(path), files[path]) for path in files),
             message=compose(self.request, changed or self.changes),
             warnings=tuple(self.warnings),
             reason="" if files else self._reason(),
             places=tuple(self.located),
         )
+
+    def _before(self, path: str) -> bytes | None:
+        return self.originals[path].encode() if self.snapshot.kind(path) else None
 
     def _places(self) -> list[Located]:
         """The places of all targets, each once; one that is named goes before a glob's match."""
