@@ -19,9 +19,10 @@ from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import parse_image
 from gitops_promote.core.kinds import argocd
 from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.locate import kinds_of
 from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.request import Request
-from gitops_promote.core.targets import kinds_of, parse_target
+from gitops_promote.core.targets import parse_target
 from gitops_promote.core.yaml.document import Document
 from memory import SHOP, Memory, deployment
 

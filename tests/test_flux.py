@@ -18,9 +18,10 @@ from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, canonical_name, parse_image, split_reference
 from gitops_promote.core.kinds import flux
 from gitops_promote.core.kinds.kind import Around
+from gitops_promote.core.locate import kinds_of
 from gitops_promote.core.plan import make_plan
 from gitops_promote.core.request import Request
-from gitops_promote.core.targets import kinds_of, parse_target
+from gitops_promote.core.targets import parse_target
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
 from memory import SHOP, Memory, deployment

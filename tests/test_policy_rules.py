@@ -9,6 +9,7 @@ import pytest
 
 from gitops_promote.core.errors import PromoteError, UsageError
 from gitops_promote.core.images import Image, parse_image
+from gitops_promote.core.locate import Located
 from gitops_promote.core.policy.places import check_places
 from gitops_promote.core.policy.reading import read_policy
 from gitops_promote.core.policy.rules import (
@@ -19,7 +20,7 @@ from gitops_promote.core.policy.rules import (
     targets_of,
 )
 from gitops_promote.core.policy.values import Policy
-from gitops_promote.core.targets import Located, parse_target
+from gitops_promote.core.targets import parse_target
 
 PATH = ".gitops-promote.yaml"
 POLICY = """\

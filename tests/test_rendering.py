@@ -17,11 +17,12 @@ import yaml
 from conftest import shared
 from gitops_promote.core.errors import RetryableError
 from gitops_promote.core.images import Image, parse_image
+from gitops_promote.core.locate import Located
 from gitops_promote.core.plan import Plan, make_plan
 from gitops_promote.core.request import Request
 from gitops_promote.core.review.rendered import Rendered
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, parse_target
+from gitops_promote.core.targets import parse_target
 from gitops_promote.effects import rendering
 from gitops_promote.effects.rendering import render
 from memory import FILES, SHOP, Memory, deployment, overlay

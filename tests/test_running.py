@@ -13,9 +13,10 @@ from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import Image, Reference, canonical_name
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import entries
+from gitops_promote.core.locate import Located, edit
 from gitops_promote.core.running import find_places, running
 from gitops_promote.core.slots.values import slots
-from gitops_promote.core.targets import Located, edit, parse_target
+from gitops_promote.core.targets import parse_target
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import format_path
 from memory import Memory

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_promote.core.errors import PromoteError, UsageError
-from gitops_promote.core.targets import Target, locate, parse_target
+from gitops_promote.core.locate import locate
+from gitops_promote.core.targets import Target, parse_target
 from memory import FILES, Memory, deployment, overlay
 
 

@@ -19,11 +19,11 @@ from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import FILE_NAMES, knows, matching
 from gitops_promote.core.kinds.overlay import Overlays
 from gitops_promote.core.kinds.overlay_layers import Layers
+from gitops_promote.core.locate import Located, distinct, edit, likely_files, locate
 from gitops_promote.core.message import compose
 from gitops_promote.core.request import Request
 from gitops_promote.core.running import running
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, distinct, edit, likely_files, locate
 from gitops_promote.core.yaml.document import Document
 
 

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from gitops_promote.core.change import Running
 from gitops_promote.core.kinds.registry import BY_NAME
+from gitops_promote.core.locate import Located, Reader, distinct, likely_files, locate
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import Located, Reader, Target, distinct, likely_files, locate
+from gitops_promote.core.targets import Target
 from gitops_promote.core.yaml.document import Document
 
 

@@ -15,7 +15,7 @@ from gitops_promote.core.running import running
 from gitops_promote.core.yaml.document import Document
 
 if TYPE_CHECKING:
-    from gitops_promote.core.targets import Located
+    from gitops_promote.core.locate import Located
     from gitops_promote.effects.config_repository import ConfigRepository, Head, Past
 
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitops_promote.core.kinds.registry import BY_NAME
+from gitops_promote.core.locate import Located, kinds_of
 from gitops_promote.core.policy.rules import Ruling, branch_of, listed, refusal
 from gitops_promote.core.policy.values import Environment, Policy
 from gitops_promote.core.running import running
 from gitops_promote.core.snapshot import Snapshot
-from gitops_promote.core.targets import (
-    Located,
-    Target,
-    compile_glob,
-    kinds_of,
-    parse_target,
-)
+from gitops_promote.core.targets import Target, compile_glob, parse_target
 from gitops_promote.core.yaml.document import Document
 
 
