@@ -610,3 +610,14 @@ def test_errors(text: str, item: str, key: str, line: int, message: str) -> None
 def test_unknown_image_lists_what_is_near() -> None:
     with pytest.raises(ImageNotFoundError, match=r"The file has `ghcr\.io/acme/web`"):
         promote(UMBRELLA, "ghcr.io/acme/wbe:2")
+
+
+@pytest.mark.parametrize("key", ["digest: null", "digest: ~", "sha: null", "digest:"])
+def test_a_digest_that_is_null_is_none(key: str) -> None:
+    text = f"image:\n  repository: acme/a\n  tag: '1'\n  {key}\n"
+    document = Document.parse(text.encode(), "values.yaml")
+
+    (running,) = helm.KIND.running(document, "", ())
+
+    assert str(running.reference) == "acme/a:1"
+    assert promote(text, "acme/a=acme/b") == text.replace("acme/a", "acme/b")

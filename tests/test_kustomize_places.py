@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -521,7 +522,7 @@ def test_a_key_names_any_scalar(key: str, item: str, old: str, new: str, build: 
     [
         ("secretGenerator[0].literals.PASSWORD", f"{SHOP}:2", "leads to a secret"),
         ("secretGenerator[*].literals[*]", f"{SHOP}:2", "leads to a secret"),
-        ("*[0].literals[0]", f"{SHOP}:2", "leads to a secret"),
+        ("secret*[0].literals[0]", f"{SHOP}:2", "leads to a secret"),
         ("images[1]", f"{SHOP}:2", "holds `ghcr.io/acme/side`, not"),
         ("images[7]", f"{SHOP}:2", "there is no `7`"),
         ("images", f"{SHOP}:2", "holds no image"),
@@ -1058,3 +1059,64 @@ def test_a_server_that_fails_is_not_taken_for_a_file_that_is_missing() -> None:
 
     with pytest.raises(RetryableError):
         Layers(snapshot, read).warnings(OVERLAY, read(OVERLAY), parse_image(f"{SHOP}:2"))
+
+
+JOBS = """\
+- patch: |
+    apiVersion: kubeflow.org/v1
+    kind: PyTorchJob
+    metadata: {name: train}
+    spec:
+      Master: {template: {spec: {containers: [{name: pytorch, image: "SHOP:0"}]}}}
+      Worker: {template: {spec: {containers: [{name: pytorch, image: "SHOP:0"}]}}}
+""".replace("SHOP", SHOP)
+JOB = """\
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata: {name: train}
+spec: {image: none}
+"""
+
+
+def test_containers_of_one_name_in_two_lists_are_two(build: Build) -> None:
+    text = f"resources: [job.yaml]\npatches:\n{JOBS}"
+    files = files_of(text, o__job=JOB)
+
+    found = plan(files, f"{SHOP}:2")
+
+    assert found.files[OVERLAY].decode() == text.replace(f"{SHOP}:0", f"{SHOP}:2")
+    assert build({**files, **found.files}).count(f"image: {SHOP}:2") == 2
+    assert found.warnings == ()
+
+
+def test_a_field_that_images_does_not_reach_is_promoted_itself(build: Build) -> None:
+    entry = f"images:\n- name: {SHOP}\n  newTag: '0'\n"
+    patch = f"patches:\n- target: {{kind: PyTorchJob}}\n  patch: |\n    - op: replace\n      path: /spec/image\n      value: {SHOP}:0\n"  # noqa: E501
+    files = files_of(f"resources: [job.yaml]\n{entry}{patch}", o__job=JOB)
+
+    found = plan(files, f"{SHOP}:2")
+
+    assert f"image: {SHOP}:2" in build({**files, **found.files})
+    assert "without effect" not in " ".join(found.warnings)
+
+
+def test_an_empty_literal_gets_no_tag_for_a_name() -> None:
+    text = HEAD + "configMapGenerator:\n- name: c\n  literals: [IMAGE=]\n"
+
+    with pytest.raises(PromoteError, match="holds a literal"):
+        promote(text, f"{SHOP}:2", "configMapGenerator[0].literals.IMAGE")
+
+
+def test_hundreds_of_replacements_take_no_time() -> None:
+    generators = "".join(f"- {{name: c{n}, literals: [TAG=1]}}\n" for n in range(400))
+    replacements = "".join(
+        f"- source: {{kind: ConfigMap, name: c{n}, fieldPath: data.TAG}}\n"
+        "  targets: [{select: {kind: Deployment}, fieldPaths: [spec.image]}]\n"
+        for n in range(400)
+    )
+    text = f"{HEAD}configMapGenerator:\n{generators}replacements:\n{replacements}"
+    start = time.monotonic()
+
+    promote(text, f"{SHOP}:2")
+
+    assert time.monotonic() - start < 20

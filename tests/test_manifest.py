@@ -793,3 +793,63 @@ def test_a_glob_promotes_an_image_wherever_it_stands() -> None:
         path: text.replace("1.0.0", "1.1.0") for path, text in meant.items()
     }
     assert done.warnings == ()
+
+
+def test_a_list_that_holds_itself_ends() -> None:
+    itself = "&a\napiVersion: v1\nkind: List\nitems:\n- *a\n"
+    files = {"b.yaml": itself, "a.yaml": deployment(f"{SHOP}:1")}
+
+    assert list(plan(files, f"{SHOP}:2", "*.yaml").files) == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "edited"),
+    [
+        (
+            "web: {fullnameOverride: nginx, image: 'nginx:1', other: nginx}\n",
+            "web.*",
+            "web: {fullnameOverride: nginx, image: 'nginx:2', other: nginx}\n",
+        ),
+        (
+            "spec: {containers: [{name: nginx, image: nginx}]}\n",
+            "spec.containers[0].*",
+            "spec: {containers: [{name: nginx, image: 'nginx:2'}]}\n",
+        ),
+    ],
+)
+def test_a_pattern_leaves_names_that_are_no_image(text: str, key: str, edited: str) -> None:
+    head = "apiVersion: v1\nkind: Pod\n"
+
+    assert yaml.safe_load(promote(head + text, "nginx:2", key)) == yaml.safe_load(head + edited)
+
+
+def test_an_empty_image_gets_no_tag_for_a_name() -> None:
+    text = "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, image: ''}]}\n"
+
+    with pytest.raises(PromoteError, match="holds no image"):
+        promote(text, f"{SHOP}:2", "spec.containers[0].image")
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("s.yaml", "s.yaml#stringData.token"),
+        ("s.yaml", "helm:s.yaml#stringData.token"),
+        ("o/kustomization.yaml", "helm:o/kustomization.yaml#secretGenerator[0].literals.TOKEN"),
+        ("o/kustomization.yaml", "o#patches[0].patch.stringData.token"),
+    ],
+)
+def test_a_secret_is_neither_written_nor_shown(path: str, target: str) -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {token: hunter2}\n"
+    inline = "".join(f"    {line}\n" for line in secret.splitlines())
+    files = {
+        "s.yaml": secret,
+        "o/kustomization.yaml": f"patches:\n- patch: |\n{inline}"
+        "secretGenerator:\n- {name: t, literals: [TOKEN=hunter2]}\n",
+    }
+
+    with pytest.raises(PromoteError, match="leads to a secret") as caught:
+        plan(files, f"{SHOP}:2", target)
+
+    assert caught.value.path == path
+    assert "hunter2" not in str(caught.value)

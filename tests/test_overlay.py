@@ -68,6 +68,13 @@ CASES = {
         layers("commonAnnotations: {a: &b ../b}\nresources: [*b]\n"),
         {"app"},
     ),
+    "image volume": (
+        layers(
+            "resources: [d.yaml]\n",
+            o__d=deployment("a:1") + "      volumes: [{name: m, image: {reference: 'x/m:1'}}]\n",
+        ),
+        {"a", "x/m"},
+    ),
     "init container": (
         layers(
             "resources: [d.yaml]\n",

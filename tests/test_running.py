@@ -14,7 +14,7 @@ from gitops_promote.core.images import Image, Reference, canonical_name
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import entries
 from gitops_promote.core.locate import Located, edit
-from gitops_promote.core.running import find_places, running
+from gitops_promote.core.running import find_places, in_effect, running
 from gitops_promote.core.slots.values import slots
 from gitops_promote.core.targets import parse_target
 from gitops_promote.core.yaml.document import Document
@@ -327,3 +327,17 @@ def test_a_file_that_is_read_already_is_not_read_again() -> None:
 def test_a_target_that_leads_nowhere_is_an_error() -> None:
     with pytest.raises(PromoteError, match="doesn't exist"):
         find_places(Memory({"a": ""}), [parse_target("nope")])
+
+
+def test_what_a_values_file_says_in_vain_does_not_run() -> None:
+    files = {
+        "o/kustomization.yaml": "helmCharts: [{name: a, valuesFile: v.yaml}]\n"
+        f"images: [{{name: {SHOP}, newTag: '2'}}]\n",
+        "o/v.yaml": f"image: {{repository: {SHOP}, tag: '0'}}\nside: {{image: 'nginx:1'}}\n",
+    }
+    snapshot = Memory(files)
+    places = find_places(snapshot, [parse_target("o")])
+
+    found = [one for p in places for one in running(p, snapshot.parse(p.path), ())]
+
+    assert versions(in_effect(places, found)) == [f"{SHOP}:2", "nginx:1"]

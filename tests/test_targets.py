@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_promote.core.errors import PromoteError, UsageError
-from gitops_promote.core.locate import locate
+from gitops_promote.core.locate import distinct, locate
 from gitops_promote.core.targets import Target, parse_target
 from memory import FILES, Memory, deployment, overlay
 
@@ -332,3 +332,48 @@ def test_a_glob_inside_a_name_is_the_shell_s(glob: str, name: str) -> None:
 def test_a_forced_kind_reads_any_file_name() -> None:
     assert paths("helm:v.txt", {"v.txt": "image: a:1\n"}) == [("v.txt", "helm")]
     assert paths("kustomize:k.yaml", {"k.yaml": "resources: []\n"}) == [("k.yaml", "kustomize")]
+
+
+def test_what_an_overlay_leads_to_lies_beside_it() -> None:
+    chart = "helmCharts: [{name: a, valuesFile: %s}]\n"
+    files = {
+        "o/kustomization.yaml": chart % "v.yaml",
+        "o/v.yaml": "a: 1\n",
+        "p/kustomization.yaml": chart % "/v.yaml",
+        "p/v.yaml": "a: 1\n",
+        "q/kustomization.yaml": chart % "../v.yaml",
+        "v.yaml": "a: 1\n",
+    }
+
+    assert paths("o", files) == [("o/kustomization.yaml", "kustomize"), ("o/v.yaml", "helm")]
+    assert paths("p", files) == [("p/kustomization.yaml", "kustomize")]
+    assert paths("q", files) == [("q/kustomization.yaml", "kustomize")]
+
+
+def test_a_values_file_that_is_named_is_no_overlay_s() -> None:
+    files = {
+        "o/kustomization.yaml": "helmCharts: [{name: a, valuesFile: v.yaml}]\n",
+        "o/v.yaml": "a: 1\n",
+    }
+    snapshot = Memory(files)
+    lines = [parse_target(line) for line in ("o", "o/v.yaml")]
+
+    found = distinct(place for line in lines for place in locate(snapshot, line, snapshot.parse))
+
+    assert [(place.path, place.led_by) for place in found] == [
+        ("o/kustomization.yaml", ""),
+        ("o/v.yaml", ""),
+    ]
+
+
+@pytest.mark.parametrize("key", ["resources", "Resources"])
+def test_a_base_s_manifest_is_left_whatever_the_key_s_case(key: str) -> None:
+    files = {"a/kustomization.yaml": f"{key}: [d.yaml]\n", "a/d.yaml": deployment("a:1")}
+
+    assert paths("a/*.yaml", files) == [("a/kustomization.yaml", "kustomize")]
+
+
+def test_a_broken_kustomization_that_nobody_named_is_no_reason_to_fail() -> None:
+    files = {"kustomization.yaml": "resources: [\n", "a/d.yaml": deployment("a:1")}
+
+    assert paths("a/*.yaml", files) == [("a/d.yaml", "manifest")]

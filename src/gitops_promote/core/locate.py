@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from posixpath import basename, dirname, normpath
 
 from gitops_promote.core.change import Edited
-from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.images import Image
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.overlay import resources
@@ -100,7 +100,7 @@ def distinct(places: Iterable[Located]) -> list[Located]:
     for place in places:
         identity = (place.path, place.target.key, place.kind)
         known = found.get(identity)
-        if known is None or known.target.is_pattern:
+        if known is None or known.target.is_pattern or (known.led_by and not place.led_by):
             found[identity] = place
     return list(found.values())
 
@@ -182,9 +182,18 @@ def _is_resource(snapshot: Snapshot, path: str, read: Reader) -> bool:
         prefix = f"{folder}/" if folder else ""
         for name in BY_NAME["kustomize"].file_names:
             file = prefix + name
-            if snapshot.kind(file) == "file" and path[len(prefix) :] in resources(read(file)):
+            if snapshot.kind(file) == "file" and path[len(prefix) :] in _resources(file, read):
                 return True
     return False
+
+
+def _resources(path: str, read: Reader) -> frozenset[str]:
+    try:
+        return resources(read(path))
+    except RetryableError:
+        raise
+    except PromoteError:
+        return frozenset()  # nobody named it, and it builds nothing as it is
 
 
 def _built(snapshot: Snapshot, paths: Sequence[str], read: Reader) -> str:
@@ -269,8 +278,8 @@ def _led_to(snapshot: Snapshot, place: Located, read: Reader) -> list[Located]:
     folder, found = dirname(place.path), []
     for name in BY_NAME[place.kind].values_files(read(place.path)):
         path = normpath(f"{folder}/{name}" if folder else name)
-        inside = not folder or path.startswith(f"{folder}/")
-        if inside and not path.startswith("../") and snapshot.kind(path) == "file":
+        inside = path.startswith(f"{folder}/" if folder else "") and not path.startswith("../")
+        if inside and not name.startswith("/") and snapshot.kind(path) == "file":
             found.append(Located(place.target, path, "helm", "helm", place.path))
     return found
 

@@ -35,6 +35,22 @@ def find_places(
     return tuple(distinct(place for one in targets for place in locate(snapshot, one, read)))
 
 
+def in_effect(places: Sequence[Located], found: Sequence[Running]) -> tuple[Running, ...]:
+    """Leave out what a values file says in vain: the file that gives it to a chart goes before it.
+
+    Args:
+        places: The places.
+        found: What runs, as they say.
+
+    Returns:
+        What runs.
+    """
+    leaders = {place.path: place.led_by for place in places if place.led_by}
+    versioned = [one for one in found if leaders and one.reference.version]
+    known = {(one.path, name) for one in versioned for name in (one.image, one.reference.name)}
+    return tuple(one for one in found if (leaders.get(one.path, ""), one.image) not in known)
+
+
 def running(place: Located, document: Document, images: Sequence[str]) -> tuple[Running, ...]:
     """Read what runs in a file.
 

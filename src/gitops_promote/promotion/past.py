@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gitops_promote.core.change import Running
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.promoted import Promoted, read_promotion
-from gitops_promote.core.running import running
+from gitops_promote.core.running import in_effect, running
 from gitops_promote.core.yaml.document import Document
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Timeline:
             if place.path in files:
                 for one in self._running(commit, place, files[place.path], images):
                     found[one.image, one.path, one.key] = one
-        return tuple(found.values())
+        return in_effect(self.places, tuple(found.values()))
 
     def now(self, images: tuple[str, ...]) -> tuple[Running, ...]:
         """Read what runs.

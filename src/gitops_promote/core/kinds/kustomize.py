@@ -136,7 +136,6 @@ def set_image(document: Document, image: Image, together: frozenset[str], key: s
         PromoteError: The file is none that kustomize would take, or can't be edited safely.
     """
     if key:
-        _check_no_secret(document, key)
         slots = [as_label(slot) for slot in find(_FORM, document, image, key)]
         keys = [slot.label for slot in slots if isinstance(slot, EntrySlot)]
         found = [entry for entry in entries(document) if entry.key in keys]
@@ -334,19 +333,6 @@ def _suffixes(found: list[Entry], image: Image, edited: Document) -> Iterator[st
             )
 
 
-def _check_no_secret(document: Document, key: str) -> None:
-    if _is_secret(key):
-        raise document.error(
-            f"`#{key}` leads to a secret, which is neither read nor shown.",
-            "Keep the version in a `configMapGenerator`, and name that.",
-        )
-
-
-def _is_secret(key: str) -> bool:
-    first = parse_key(key)[0]
-    return isinstance(first, str) and fnmatchcase("secretgenerator", first.lower())
-
-
 @dataclass(frozen=True)
 class _ImagesSlot(EntrySlot):
     """An item of `images:`, which is edited as a whole whichever of its keys is named."""
@@ -403,7 +389,7 @@ def running(document: Document, images: Seq[str], key: str = "") -> tuple[Runnin
         PromoteError: The file is none that kustomize would take.
     """
     if key:
-        return () if _is_secret(key) else _running_by_key(document, images, key)
+        return _running_by_key(document, images, key)
     found = entries(document)
     if images:
         wanted = [Image(name) for name in images]

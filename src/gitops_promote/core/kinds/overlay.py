@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from posixpath import dirname, normpath
 
 from gitops_promote.core.errors import PromoteError, RetryableError
@@ -106,7 +107,7 @@ class Overlays:
             for item in _texts(root, key):
                 names |= self._resource(folder, item)
         for key in _PATCHES:
-            for text in _patch_texts(find_value(root, key)):
+            for text in _patch_texts(find_value(root, key, fold=True)):
                 names |= self._patch(folder, text)
         for item in _texts(root, "components"):
             component = self._kustomization(self._inside(folder, item))
@@ -178,6 +179,7 @@ class Overlays:
         raise _UnknownError
 
 
+@lru_cache(maxsize=256)
 def resources(document: Document) -> frozenset[str]:
     """The files that a kustomization builds or patches with.
 
@@ -192,7 +194,7 @@ def resources(document: Document) -> frozenset[str]:
         return frozenset()
     texts = [*_texts(root, "resources"), *_texts(root, "bases")]
     for key in _PATCHES:
-        texts += _patch_texts(find_value(root, key))
+        texts += _patch_texts(find_value(root, key, fold=True))
     return frozenset(normpath(text) for text in texts if "\n" not in text)
 
 
@@ -201,7 +203,7 @@ def _items(value: Node | None) -> list[Node]:
 
 
 def _texts(root: Mapping, key: str) -> list[str]:
-    items = _items(find_value(root, key))
+    items = _items(find_value(root, key, fold=True))
     return [item.value for item in items if isinstance(item, Scalar)]
 
 
@@ -218,7 +220,7 @@ def _patch_texts(value: Node | None) -> Iterator[str]:
 
 
 def _image_names(*roots: Node | None) -> set[str]:
-    """The name of everything that could be an image: any `image`, and any value of a JSON patch.
+    """The name of everything that could be an image, of a container, a volume or a JSON patch.
 
     Too many do no harm here, too few would: a warning that is wrong is worse than none.
     """
@@ -237,7 +239,7 @@ def _image_names(*roots: Node | None) -> set[str]:
             for key, value in node.pairs:
                 stack.append(value)
                 text = resolve(value)
-                spoken = isinstance(key, Scalar) and key.value in ("image", "value")
+                spoken = isinstance(key, Scalar) and key.value in ("image", "value", "reference")
                 if spoken and isinstance(text, Scalar):
                     names.add(split_reference(text.value).name)
     return names

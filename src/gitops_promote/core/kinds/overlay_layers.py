@@ -177,10 +177,8 @@ class Layers:
         found: set[str] = set()
         for node in self._objects(path):
             kind, name = text_of(node, "kind"), _text_at(node, "metadata", "name")
-            with suppress(re.error):
-                named = not one.name or re.fullmatch(re.escape(one.name), name)
-                if named and one.kind in ("", kind):
-                    found |= {split_reference(text).name for text in _texts_at(node, one.field)}
+            if one.name in ("", name) and one.kind in ("", kind):
+                found |= {split_reference(text).name for text in _texts_at(node, one.field)}
         return found or None
 
     def _objects(self, path: str) -> Iterator[Mapping]:

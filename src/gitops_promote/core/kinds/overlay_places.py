@@ -41,7 +41,6 @@ _LISTS = {
     "volumes": ("image", "reference"),
 }
 # The one that `images:` doesn't reach ("kustomize/api/filters/imagetag").
-_OUT_OF_REACH = "ephemeralContainers"
 _LITERAL = re.compile(r"""([^=]+=)(?:(["'])(.*)\2|(.*))""", re.DOTALL)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -122,7 +121,8 @@ class LiteralSlot(Slot):
         """As `Slot.write` says."""
         before, _, after = self._parts
         value = {"": str(new), "digest": new.digest, "tag": new.tag and new.version}[self.part]
-        if not value or not before.rstrip("\"'").endswith("="):
+        whole = not self.part and not self.current.name
+        if not value or whole or not before.rstrip("\"'").endswith("="):
             raise editor.document.error(
                 f"`{self.label}` holds a {self.part or 'literal'}, and the call gives none.",
                 "Give the image a tag and a digest, or name another key.",
@@ -448,21 +448,23 @@ def _in_operation(operation: Place, target: tuple[str, ...]) -> Iterator[PatchSl
     place = Place(operation.document, (*operation.path, "value"), node, value)
     container = ("json", *target, *keys)
     if isinstance(value, Scalar) and keys[-1] == "image" and value.value:
-        in_reach = _OUT_OF_REACH not in keys
+        in_reach = keys[-3:-2] in (["containers"], ["initContainers"])
         yield PatchSlot(place.document, place.path, value, "", container, in_reach)
         return
     # The value may be an item of a list of containers, or all of it.
     listed = next((key for key in keys[-2:] if key in _LISTS), "")
-    if listed == keys[-1]:
-        yield from _in_list(place, listed, container)
-    elif listed:
-        yield from _in_item(place, listed, container)
-    else:
-        yield from _in_containers(place, container)
+    if not listed:
+        yield from _in_containers(place, container, tuple(keys[1:]))
+        return
+    above = tuple(keys[1 : keys.index(listed)])
+    for item in _items(place) if listed == keys[-1] else [place]:
+        yield from _in_item(item, listed, container, above)
 
 
-def _in_containers(start: Place, container: tuple[str, ...]) -> Iterator[PatchSlot]:
-    """The images of every list of containers below a place."""
+def _in_containers(
+    start: Place, container: tuple[str, ...], base: tuple[str, ...] = ()
+) -> Iterator[PatchSlot]:
+    """The images of every list of containers below a place, which `base` leads to in its object."""
     stack: list[tuple[Path, Node | None]] = [(start.path, start.node)]
     while stack:
         path, node = stack.pop()
@@ -473,19 +475,19 @@ def _in_containers(start: Place, container: tuple[str, ...]) -> Iterator[PatchSl
             inside = children_of(path, node)
         for way, value in inside:
             if way[-1] in _LISTS and isinstance(value, Sequence):
-                listed = Place(start.document, way, None, value)
-                yield from _in_list(listed, str(way[-1]), container)
+                above = (*base, *map(str, way[len(start.path) : -1]))
+                for item in _items(Place(start.document, way, None, value)):
+                    # Two lists of an object are of other containers, whatever their names.
+                    own = (*container, *above)
+                    yield from _in_item(item, str(way[-1]), own, above)
         # An alias stands for what is met where it is anchored.
         stack.extend(reversed([(w, v) for w, v in inside if isinstance(v, (Mapping, Sequence))]))
 
 
-def _in_list(place: Place, listed: str, container: tuple[str, ...]) -> Iterator[PatchSlot]:
-    for item in _items(place):
-        yield from _in_item(item, listed, container)
-
-
-def _in_item(item: Place, listed: str, container: tuple[str, ...]) -> Iterator[PatchSlot]:
-    """The image of a container, or of a volume."""
+def _in_item(
+    item: Place, listed: str, container: tuple[str, ...], above: tuple[str, ...]
+) -> Iterator[PatchSlot]:
+    """The image of a container, or of a volume; `above` leads to its list in the object."""
     node: Node | None = item.node
     for key in _LISTS[listed]:
         node = find_value(node, key) if isinstance(node, Mapping) else None
@@ -494,7 +496,10 @@ def _in_item(item: Place, listed: str, container: tuple[str, ...]) -> Iterator[P
         # Without a name nothing tells which container it is.
         one = (*container, listed, name) if name else (*container, *map(str, item.path))
         path = (*item.path, *_LISTS[listed])
-        yield PatchSlot(item.document, path, node, "", one, listed != _OUT_OF_REACH)
+        # The transformer's field specs know containers anywhere, and volumes of these alone.
+        volumes = listed == "volumes" and above in (("spec",), ("spec", "template", "spec"))
+        in_reach = volumes or listed in ("containers", "initContainers")
+        yield PatchSlot(item.document, path, node, "", one, in_reach)
 
 
 def _written(item: Place, label: str, document: Document) -> Iterator[Replaced]:
@@ -521,11 +526,16 @@ def _source(item: Place, document: Document) -> Slot | None:
     refined = _text(item, "source", "options", "delimiter")
     if refined or not field.startswith("data.") or _text(item, "source", "kind") != "ConfigMap":
         return None
-    name = _text(item, "source", "name")
+    return _sources(document).get((_text(item, "source", "name"), field[5:]))
+
+
+@lru_cache(maxsize=4)
+def _sources(document: Document) -> dict[tuple[str, str], Slot]:
+    """The literals by the names of their generators and their own, of equal ones the first."""
+    generators = _items(_below(_root(document), "configMapGenerator"))
+    names = {generator.path: _text(generator, "name") for generator in generators}
+    found: dict[tuple[str, str], Slot] = {}
     for slot in literals(document):
-        generator = _items(_below(_root(document), "configMapGenerator"))
-        own = next(g for g in generator if g.path == slot.path[:2])
-        named = isinstance(slot.node, Scalar) and slot.node.value.startswith(f"{field[5:]}=")
-        if named and _text(own, "name") == name:
-            return slot
-    return None
+        key = slot.node.value.partition("=")[0] if isinstance(slot.node, Scalar) else ""
+        found.setdefault((names[slot.path[:2]], key), slot)
+    return found

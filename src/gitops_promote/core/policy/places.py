@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from posixpath import basename
 
+from gitops_promote.core.errors import PromoteError, RetryableError
 from gitops_promote.core.kinds.registry import BY_NAME
-from gitops_promote.core.locate import Located, kinds_of
+from gitops_promote.core.locate import Located, kinds_of, locate
 from gitops_promote.core.policy.rules import Ruling, branch_of, listed, refusal
 from gitops_promote.core.policy.values import Environment, Policy
 from gitops_promote.core.running import running
 from gitops_promote.core.snapshot import Snapshot
 from gitops_promote.core.targets import Target, compile_glob, parse_target
 from gitops_promote.core.yaml.document import Document
+
+_NAMES = frozenset(name for kind in BY_NAME.values() for name in kind.file_names)
 
 
 def check_places(ruling: Ruling, places: Sequence[Located]) -> None:
@@ -56,8 +62,8 @@ def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes])
     ]
     for environment in others:
         for target in _allowed(ruling.app, environment):
-            for path, kind in _fitting(target, files):
-                place = Located(target, path, kind)
+            for place in (*_fitting(target, files), *_led_to(target, snapshot, files)):
+                path = place.path
                 before = snapshot.read(path) if snapshot.kind(path) else b""
                 if _is_changed(place, before, files[path]) and policy:
                     raise refusal(
@@ -70,11 +76,33 @@ def check_others(ruling: Ruling, snapshot: Snapshot, files: Mapping[str, bytes])
                     )
 
 
-def _fitting(target: Target, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+def _fitting(target: Target, files: Mapping[str, bytes]) -> Iterator[Located]:
     """The files that a target leads to, each as what it is."""
     for path, content in files.items():
         kinds = [target.kind] if target.kind else kinds_of(path, Document.parse(content, path))
-        yield from ((path, kind) for kind in kinds if target.fits(path, kind))
+        yield from (Located(target, path, kind) for kind in kinds if target.fits(path, kind))
+
+
+def _led_to(target: Target, snapshot: Snapshot, files: Mapping[str, bytes]) -> Iterator[Located]:
+    """The values files among some that an overlay or a helmfile of a target gives a chart."""
+    if not any(_may_lead(target, path) for path in files):
+        return
+    read = lru_cache(maxsize=4)(lambda path: Document.parse(snapshot.read(path), path))
+    try:
+        yield from (p for p in locate(snapshot, target, read) if p.led_by and p.path in files)
+    except RetryableError:
+        raise
+    except PromoteError:
+        return  # it leads nowhere as it is
+
+
+def _may_lead(target: Target, path: str) -> bool:
+    """Whether what a target names lies beside a file or above, as far as paths tell."""
+    folders = accumulate(path.split("/")[:-1], lambda above, name: f"{above}/{name}")
+    stem = target.path.removesuffix(basename(target.path))
+    is_file = basename(target.path).endswith((".yaml", ".yml"))
+    named = "helmfile" in basename(target.path) or basename(target.path) in _NAMES
+    return any(map(target.fits, folders)) or (is_file and named and path.startswith(stem))
 
 
 def _is_changed(place: Located, before: bytes, after: bytes) -> bool:

@@ -92,7 +92,7 @@ def block_reference(node: Mapping, registry: str) -> Reference:
         name = f"{registry}/{name}"
     tag_node, digest_node = first_of(node, TAG_KEYS), first_of(node, DIGEST_KEYS)
     tag, _, digest = (tag_node.value if tag_node else "").partition("@")
-    if not digest and digest_node and digest_node.value:
+    if not digest and digest_node and digest_node.value and not is_null(digest_node):
         digest = digest_node.value
         if digest_key(node) == "sha" and ":" not in digest:
             digest = f"sha256:{digest}"

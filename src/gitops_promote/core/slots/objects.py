@@ -46,11 +46,13 @@ def objects(document: Document) -> Iterator[Object]:
         what it holds.
     """
     stack = list(reversed(roots(document)))
+    seen = set[int]()  # a list may hold itself, by an alias
     while stack:
         place = stack.pop()
         node = resolve(place.node) if place.node else None
-        if not isinstance(node, Mapping):
+        if not isinstance(node, Mapping) or id(node) in seen:
             continue
+        seen.add(id(node))
         version, kind = text_of(node, "apiVersion"), text_of(node, "kind")
         items = find_value(node, "items")
         if kind.endswith("List") and isinstance(items, Sequence):

@@ -32,6 +32,7 @@ from gitops_promote.core.yaml.key_path import (
     format_path,
     literal_name,
     missing,
+    node_at,
     parse_key,
     roots,
 )
@@ -42,6 +43,7 @@ from gitops_promote.core.yaml.tree import (
     Scalar,
     Sequence,
     resolve,
+    text_of,
 )
 
 # What the keys of versions end in, where they are no block's.
@@ -153,7 +155,7 @@ def _places(form: Form, document: Document, key: str) -> list[Place]:
     except PromoteError as error:
         rooted, problem = [], error
     if any(place.node for place in rooted):
-        return rooted
+        return _without_secrets(document, key, rooted)
     inside: list[Place] = []
     for tree in form.trees(document):
         with suppress(PromoteError):
@@ -161,7 +163,30 @@ def _places(form: Form, document: Document, key: str) -> list[Place]:
     found = [place for place in inside if place.node] or rooted or inside
     if not found:
         raise problem
-    return found
+    return _without_secrets(document, key, found)
+
+
+def _without_secrets(document: Document, key: str, found: list[Place]) -> list[Place]:
+    shown = [place for place in found if not _in_secret(document, place)]
+    if not shown:
+        raise found[0].document.error(
+            f"`#{key}` leads to a secret, which is neither read nor shown.",
+            "Keep the version where everyone may read it, such as a ConfigMap, and name that.",
+            found[0].node,
+        )
+    return shown
+
+
+def _in_secret(document: Document, place: Place) -> bool:
+    """Whether a place is of a Secret, or of a kustomization's generator of some."""
+    if place.path and str(place.path[0]).lower() == "secretgenerator":
+        return True
+    for end, key in enumerate(place.path):
+        if key in ("data", "stringData"):
+            above = node_at(document, place.path[: end + 1]).parent
+            if isinstance(above, Mapping) and text_of(above, "kind") == "Secret":
+                return True
+    return False
 
 
 def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list[Slot]:
@@ -176,7 +201,7 @@ def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list
         found = [_keyed_slot(place, image, known) for place in places]
     if "*" in key:
         # A pattern takes the places that name the image; a plain key must fit.
-        fitting = [slot for slot in found if isinstance(slot, Slot) and is_named(slot, image)]
+        fitting = [slot for slot in found if isinstance(slot, Slot) and _is_meant(slot, image)]
         if fitting:
             return list({id(slot.version_node): slot for slot in fitting}.values())
         raise ImageNotFoundError(
@@ -190,6 +215,12 @@ def _find_by_key(form: Form, document: Document, image: Image, key: str) -> list
         if isinstance(slot, PromoteError):
             raise slot
     return [slot for slot in found if isinstance(slot, Slot)]
+
+
+def _is_meant(slot: Slot, image: Image) -> bool:
+    """Whether a place that a pattern takes is of the image, and no other text of its name."""
+    keyed = isinstance(slot.node, Mapping) or str(slot.path[-1]).lower().endswith("image")
+    return is_named(slot, image) and (keyed or bool(slot.current.version))
 
 
 def _check_same(
@@ -308,6 +339,9 @@ def _can_be_version(name: str, node: Scalar, *, in_block: bool) -> bool:
     """Whether a scalar that a key names may hold a version, and not a policy, count or switch."""
     if len(node.value.split()) > 1:
         # A script, or settings: it would be lost.
+        return False
+    if not node.value and name.lower().endswith("image"):
+        # A tag alone would be taken for a name.
         return False
     return name.lower().endswith(_VERSION_ENDINGS) or (is_string(node) and not in_block)
 
