@@ -669,6 +669,20 @@ def test_a_version_that_two_environments_share_is_changed_in_none(
         assert file_of(place.bare, "values.yaml").count(b"1.1.0") == 1
 
 
+def test_a_values_file_that_two_environments_lead_to_is_changed_in_none(place: Place) -> None:
+    place.policy('"apps/shop/overlays/{environment}"', '"helmfile-{environment}.yaml"')
+    values = f"image: {{repository: {SHOP}, tag: 1.0.0}}\n".encode()
+    files = {
+        f"helmfile-{name}.yaml": f"releases: [{{chart: ./c, values: [values/{file}.yaml]}}]\n"
+        for name, file in (("dev", "all"), ("test", "all"), ("prod", "own"), ("strict", "own"))
+    }
+    contents = {path: text.encode() for path, text in files.items()}
+    commit_files(place.bare, {**contents, "values/all.yaml": values, "values/own.yaml": values})
+
+    said = "`values/all.yaml` is also a target of test, where this call would change what runs."
+    refused(place, said, "--environment", "dev", "--images", f"{SHOP}:1.1.0")
+
+
 def test_a_digest_must_run_where_it_comes_from(place: Place) -> None:
     place.promote("dev", "1.1.0")
     pinned = f"{SHOP}:1.1.0@sha256:{'e' * 64}"
