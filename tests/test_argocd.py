@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def check_image(
             argocd.KIND.set_image(document, parse_image(f"{found.name}:{new}"), "", Around())
         key = str(caught.value).split("`#")[1 + same.index(found)].split("`")[0]
     if found.ignored:
-        with pytest.raises(ImageNotFoundError, match="ignores `source` beside `sources`"):
+        with pytest.raises(ImageNotFoundError, match=r"ignores `sources?` beside `source"):
             argocd.KIND.set_image(document, parse_image(f"{found.name}:{new}"), key, Around())
         counts["ignored by Argo CD"] += 1
         return
@@ -1135,7 +1136,11 @@ def running_in(content: str, *images: str) -> list[str]:
         (
             "global: {imageRegistry: ghcr.io}\nimage: {repository: acme/shop, tag: x}\n",
             f"{SHOP}:1.2.3",
-            {"image.repository": "acme/shop", "image.tag": "1.2.3"},
+            {
+                "global.imageRegistry": "ghcr.io",
+                "image.repository": "acme/shop",
+                "image.tag": "1.2.3",
+            },
         ),
         (
             f"a.b: {{image: {{repository: {SHOP}}}}}\n",
@@ -1171,7 +1176,65 @@ def test_a_parameter_without_a_name_is_found_by_the_charts_values() -> None:
 
     found = plan(f"{SHOP}:1.2.3", OVERRIDE, {**CHART, OVERRIDE: known})
 
-    assert found.files[OVERRIDE].decode() == known.replace("1.0.0", "1.2.3")
+    text = found.files[OVERRIDE].decode()
+    assert text.startswith(known.replace("1.0.0", "1.2.3"))
+    assert f"- name: web.image.repository\n    value: {SHOP}\n" in text
+    document = Document.parse(text.encode(), OVERRIDE)
+    (running,) = argocd.KIND.running(document, "", (SHOP,))
+    assert str(running.reference) == f"{SHOP}:1.2.3"
+
+
+@pytest.mark.parametrize("key", ["digest: sha256:aaa", "sha: aaa"])
+def test_a_charts_own_digest_does_not_stay_in_force(
+    tool: Callable[[str], str], tmp_path: Path, key: str
+) -> None:
+    values = f"image: {{repository: {SHOP}, tag: '1', {key}}}\n"
+
+    found = plan(f"{SHOP}:2.0.0", OVERRIDE, {**CHART, "apps/shop/values.yaml": values})
+
+    parameters = yaml.safe_load(found.files[OVERRIDE])["helm"]["parameters"]
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: a\nversion: 1.0.0\n")
+    (tmp_path / "values.yaml").write_text(values)
+    (tmp_path / "templates" / "a.yaml").write_text(
+        "a: '{{ .Values.image.tag }}@{{ .Values.image.digest }}{{ .Values.image.sha }}'\n"
+    )
+    sets = [f"{one['name']}={one['value']}" for one in parameters]
+    flags = [word for pair in sets for word in ("--set-string", pair)]
+    done = subprocess.run(
+        [tool("helm"), "template", str(tmp_path), *flags], capture_output=True, check=True
+    )
+    assert b"a: '2.0.0@'" in done.stdout
+
+
+def test_what_holds_itself_ends() -> None:
+    head = "apiVersion: argoproj.io/v1alpha1\n"
+    texts = [
+        head + "kind: Application\nspec:\n  source: &s\n    kustomize: *s\n",
+        head + "kind: ApplicationSet\nspec:\n  generators: &g [{matrix: {generators: *g}}]\n",
+        head + "kind: ApplicationSet\nspec:\n  template: {spec: {source: {a: '"
+        f"{'{' * 60_000}'"
+        "}}}\n",
+    ]
+    start = time.monotonic()
+
+    for text in texts:
+        with pytest.raises(ImageNotFoundError):
+            plan(f"{SHOP}:2", "a.yaml", {"a.yaml": text})
+
+    assert time.monotonic() - start < 20
+
+
+def test_a_hydrators_source_goes_before_all_others() -> None:
+    source = f"{{path: a, repoURL: x, kustomize: {{images: ['{SHOP}:1']}}}}"
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec:\n"
+        f"  sourceHydrator: {{drySource: {source}}}\n  sources:\n  - {source}\n"
+    )
+
+    found = plan(f"{SHOP}:2", "a.yaml", {"a.yaml": text})
+
+    assert found.files["a.yaml"].decode() == text.replace(f"{SHOP}:1", f"{SHOP}:2", 1)
 
 
 @pytest.mark.parametrize(

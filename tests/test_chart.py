@@ -557,3 +557,19 @@ def test_what_runs_is_told_with_its_place() -> None:
 
     assert found == Running(WEB, "Chart.yaml", 10, "dependencies[1]", Reference(WEB, "1.2.2"))
     assert chart.KIND.running(document, "dependencies[name=none]", [WEB]) == ()
+
+
+def test_a_chart_of_nothing_has_no_image() -> None:
+    with pytest.raises(PromoteError, match="no image"):
+        chart.KIND.set_image(
+            Document.parse(b"{}\n", "Chart.yaml"), parse_image("acme/a:1"), "", Around()
+        )
+
+
+def test_a_chart_is_renamed_by_nobody() -> None:
+    text = b"apiVersion: v2\nname: a\nversion: 1.0.0\nappVersion: 1.0\n"
+
+    with pytest.raises(PromoteError, match="nothing to rename"):
+        chart.KIND.set_image(
+            Document.parse(text, "Chart.yaml"), parse_image("acme/a=acme/b"), "", Around()
+        )

@@ -8,6 +8,7 @@ Application's own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
@@ -24,7 +25,7 @@ from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.key_path import Path, parse_key
 from gitops_promote.core.yaml.quoting import quoted
 from gitops_promote.core.yaml.splice import Editor
-from gitops_promote.core.yaml.tree import Mapping, Node, Scalar, Sequence, find_value
+from gitops_promote.core.yaml.tree import Mapping, Node, Scalar, Sequence, find_value, is_null
 
 # As Image Updater spells it; Argo CD reads these files in any case of letters.
 _FLAG = "forcestring"
@@ -63,10 +64,15 @@ def add(form: Form, document: Document, image: Image, key: str, around: Around) 
     names = {name for name, _ in parameters}
     known = [slot for slot in form.slots(document) if any(map(slot.answers, names))]
     if known:
-        # They are there without the image's name.
-        return edit.set_image(form, document, image, known[0].label, around.together)
-    edited = _with_parameters(document, parameters)
-    return _edited(form, document, edited, image, lambda slot: any(map(slot.answers, names)))
+        done = edit.set_image(form, document, image, known[0].label, around.together)
+        told = {name for name in names if any(slot.answers(name) for slot in known)}
+        missing = [pair for pair in parameters if pair[0] not in told]
+        if key or not missing:
+            return done
+        # Without the image's name, nobody would find it here again.
+        return replace(done, document=_with_parameters(done.document, missing))
+    added = _with_parameters(document, parameters)
+    return _edited(form, document, added, image, lambda slot: any(map(slot.answers, names)))
 
 
 def _tool(document: Document, key: str, around: Around) -> str:
@@ -174,20 +180,26 @@ def _of_block(document: Document, slot: ValueSlot, block: Mapping, new: Referenc
             "Give the image a tag too.",
         )
     parts: _Parameters = []
+    shared: _Parameters = []
     name, registry = new.name, find_value(block, "registry")
     host, path = split_registry(name)
     if isinstance(registry, Scalar) and (host or registry.value):
         parts.append(("registry", host or "docker.io"))
         name = path
     elif slot.registry and host == slot.registry:
+        shared.append(("global.imageRegistry", host))
         name = path
     parts.append((name_key(block), name))
-    parts.append((tag, new.tag if digest else new.version))
+    if new.tag:
+        parts.append((tag, new.tag if digest else new.version))
     if digest:
         old = first_of(block, (digest,))
         bare = digest == "sha" and old is not None and ":" not in old.value
-        parts.append((digest, new.digest.removeprefix("sha256:") if bare else new.digest))
-    return [(parameter_name((*slot.path, key)), value) for key, value in parts if value]
+        value = new.digest.removeprefix("sha256:") if bare else new.digest
+        # The chart's own digest would go before the tag.
+        if value or (old is not None and old.value and not is_null(old)):
+            parts.append((digest, value))
+    return [*shared, *((parameter_name((*slot.path, key)), value) for key, value in parts)]
 
 
 def _with_item(document: Document, item: str) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,7 @@ _OVERRIDE = re.compile(r"\.argocd-source(?:-.+)?\.yaml")
 # The keys that usually tell the elements of a list generator from each other.
 _TELLING = ("env", "environment", "stage", "cluster", "name")
 _PARAMETER = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*")
-_BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_BRACES = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 def owns(item: Object) -> bool:
@@ -187,20 +188,27 @@ def _sources_of(spec: Place | None) -> Iterator[Source]:
         return
     items = find_value(node, "sources")
     several = items.items if isinstance(items, Sequence) else []
-    ignored = "Argo CD ignores `source` beside `sources`" if several else ""
-    for path in (("source",), ("sourceHydrator", "drySource")):
+    hydrator = "sourceHydrator" if _mapping(node, "sourceHydrator") else ""
+    for path, winner in (
+        (("sourceHydrator", "drySource"), ""),
+        (("source",), hydrator or ("sources" if several else "")),
+    ):
         if source := _mapping(node, *path):
+            ignored = f"Argo CD ignores `{path[0]}` beside `{winner}`" if winner else ""
             yield Source(Place(spec.document, (*spec.path, *path), None, source), ignored)
+    ignored = f"Argo CD ignores `sources` beside `{hydrator}`" if hydrator else ""
     for index, item in enumerate(several):
         place = (*spec.path, "sources", index)
-        yield Source(Place(spec.document, place, None, resolve(item)))
+        yield Source(Place(spec.document, place, None, resolve(item)), ignored)
 
 
-def _generators(place: Place | None) -> Iterator[Place]:
+def _generators(place: Place | None, seen: set[int] | None = None) -> Iterator[Place]:
     """The generators of a list of them: what each has below its name, nested ones included."""
     items = resolve(place.node) if place and place.node else None
-    if place is None or not isinstance(items, Sequence):
+    seen = set() if seen is None else seen  # a list may hold itself, by an alias
+    if place is None or not isinstance(items, Sequence) or id(items) in seen:
         return
+    seen.add(id(items))
     for index, item in enumerate(items.items):
         node = resolve(item)
         for key, value in node.pairs if isinstance(node, Mapping) else ():
@@ -211,7 +219,8 @@ def _generators(place: Place | None) -> Iterator[Place]:
             path = (*place.path, index, name.value)
             yield Place(place.document, path, None, inside)
             deeper = find_value(inside, "generators")
-            yield from _generators(Place(place.document, (*path, "generators"), None, deeper))
+            inner = Place(place.document, (*path, "generators"), None, deeper)
+            yield from _generators(inner, seen)
 
 
 def _source(source: Source, flag: str) -> Given:
@@ -287,21 +296,24 @@ def _elements(item: Object) -> Iterator[tuple[Place, Key, Mapping]]:
             yield Place(generator.document, path, None, values), path, values
         items = find_value(node, "elements")
         known = [resolve(one) for one in items.items] if isinstance(items, Sequence) else []
+        said = Counter(pair for one in known for pair in _told(one))
         for index, element in enumerate(known):
             if isinstance(element, Mapping):
                 path = (*generator.path, "elements")
                 place = Place(generator.document, (*path, index), None, element)
-                yield place, (*path, _telling(element, known) or index), element
+                yield place, (*path, _telling(element, said) or index), element
 
 
-def _telling(element: Mapping, others: list[Node]) -> Selector | None:
+def _told(element: Node) -> list[tuple[str, str]]:
+    """The values of an element that usually tell it from others."""
+    if not isinstance(element, Mapping):
+        return []
+    return [(key, value) for key in _TELLING if (value := text_of(element, key))]
+
+
+def _telling(element: Mapping, said: Counter[tuple[str, str]]) -> Selector | None:
     """What tells an element from the others, by one of its values."""
-    for key in _TELLING:
-        value = text_of(element, key)
-        same = [o for o in others if isinstance(o, Mapping) and text_of(o, key) == value]
-        if value and len(same) == 1:
-            return Selector(key, value)
-    return None
+    return next((Selector(*pair) for pair in _told(element) if said[pair] == 1), None)
 
 
 def fill_error(
@@ -382,11 +394,15 @@ def hidden_template(found: Found, document: Document, image: Image) -> PromoteEr
         The error that says so, None where there is no such text.
     """
     meant = re.compile(rf"(?<![\w./-]){re.escape(image.name)}(?![\w/-])")
+    seen = set[int]()
     for source in found.sources:
         stack: list[tuple[Path, Node | None]] = [(source.place.path, source.place.node)]
         while stack:
             path, node = stack.pop()
             node = resolve(node) if node else None
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
             if isinstance(node, Scalar) and filled_by(document, node) and meant.search(node.value):
                 return fill_error(found, document, format_path(path), path, node)
             if isinstance(node, Sequence):

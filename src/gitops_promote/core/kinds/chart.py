@@ -67,6 +67,12 @@ class AppVersionSlot(Slot):
         Raises:
             PromoteError: There is no tag.
         """
+        if new.name and new.tag == self.current.tag:
+            raise editor.document.error(
+                f"`{self.label}` names no image, so there is nothing to rename.",
+                "Leave the new name out, or name the chart's values file.",
+                self.node,
+            )
         if not new.tag:
             raise editor.document.error(
                 f"`{self.label}` has room for a tag only, and the call gives none.",
@@ -135,7 +141,7 @@ def _own(document: Document) -> Iterator[Slot]:
     version, app_version = find_value(root, _VERSION), find_value(root, "appVersion")
     if isinstance(version, Scalar):
         yield VersionSlot(document, (_VERSION,), version)
-    if app_version is None or isinstance(app_version, Scalar):
+    if isinstance(app_version, Scalar) or (app_version is None and root.pairs):
         yield AppVersionSlot(document, ("appVersion",), app_version or root)
 
 

@@ -82,13 +82,13 @@ class ChartSlot(Slot):
         Raises:
             PromoteError: It is no version of a chart, or another chart is asked for.
         """
-        check_version(self, new.version if not new.tag else new.tag)
         if new.name != self.current.name:
             raise editor.document.error(
                 f"`{self.label}` names the chart `{self.current.name}`, which can't be renamed.",
                 "Leave the new name out.",
                 self.version_node,
             )
+        check_version(self, new.version if not new.tag else new.tag)
         value = find_value(self.node, self.version)
         if value is not None:
             editor.set(value, self.text(new))
