@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from corpora import TolerantLoader
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, parse_image, split_reference
 from gitops_promote.core.kinds import helm
@@ -38,15 +39,6 @@ def promote(text: str, item: str, key: str = "") -> str:
 
 # The corpus. Its images are found here by PyYAML and on their own terms, so that what the code
 # under test doesn't find is missed.
-
-
-class TolerantLoader(yaml.SafeLoader):
-    """Takes an anchor that is defined again, as go-yaml does and PyYAML doesn't."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if not self.check_event(yaml.AliasEvent):
-            self.anchors.pop(self.peek_event().anchor, None)  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True)
