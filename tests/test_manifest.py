@@ -845,3 +845,16 @@ def test_a_secret_is_neither_written_nor_shown(path: str, target: str) -> None:
 
     assert caught.value.path == path
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_glob_passes_over_what_is_filled_in() -> None:
+    files = {
+        "a.yaml": deployment(f"{SHOP}:1"),
+        "v.yaml": f"image: {{repository: {SHOP}, tag: '${{TAG}}'}}\n",
+    }
+
+    assert list(plan(files, f"{SHOP}:2", "*.yaml").files) == ["a.yaml"]
+    with pytest.raises(PromoteError, match="a variable that another program fills in"):
+        plan(files, f"{SHOP}:2", "*.yaml", "v.yaml")
+    with pytest.raises(PromoteError, match="a variable that another program fills in"):
+        plan({"v.yaml": files["v.yaml"]}, f"{SHOP}:2", "*.yaml")

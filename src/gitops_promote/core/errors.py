@@ -82,3 +82,7 @@ class BusyError(RetryableError):
 
 class ImageNotFoundError(PromoteError):
     """A target doesn't hold the image; another target of the same call may."""
+
+
+class FilledError(PromoteError):
+    """A target has the image, with a version that another program fills in."""

@@ -13,7 +13,7 @@ from posixpath import dirname, normpath
 
 from gitops_promote.core.change import Change, Running
 from gitops_promote.core.diff import diff_file
-from gitops_promote.core.errors import ImageNotFoundError, PromoteError
+from gitops_promote.core.errors import FilledError, ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import FILE_NAMES, knows, matching
@@ -75,7 +75,7 @@ class _Planner:
         self.edited: list[tuple[Located, Image]] = []
         self.touched: set[Located] = set()
         self.reported: set[tuple[str, str, str]] = set()
-        self.missed: list[tuple[Located, Image, ImageNotFoundError]] = []
+        self.missed: list[tuple[Located, Image, PromoteError]] = []
         self.located: list[Located] = []
 
     def run(self) -> None:
@@ -172,7 +172,9 @@ class _Planner:
         document = self._document(place.path)
         try:
             edited = edit(place, document, image, self._around(place, image))
-        except ImageNotFoundError as error:
+        except (ImageNotFoundError, FilledError) as error:
+            if isinstance(error, FilledError) and not place.target.is_pattern:
+                raise
             self.missed.append((place, image, error))
             return
         changes = edited.changes
@@ -254,6 +256,8 @@ class _Planner:
             raise next(error for _, of, error in self.missed if of is image)
         for place in named or overlays:
             self._edit(place, image)
+        if not any(done is image for _, done in self.edited):
+            raise next(error for _, of, error in self.missed if of is image)
 
     def _check_touched(self, place: Located) -> None:
         """Tell where a target that is named, not only matched, was left as it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.errors import FilledError
 from gitops_promote.core.yaml.document import Document
 from gitops_promote.core.yaml.tree import Mapping, Node, Scalar
 
@@ -32,7 +32,7 @@ def filled_by(document: Document, node: Node) -> str:
     return "variable" if _VARIABLE.search(text) else ""
 
 
-def refusal(document: Document, label: str, node: Node) -> PromoteError:
+def refusal(document: Document, label: str, node: Node) -> FilledError:
     """Why a value that is filled in is not edited.
 
     Args:
@@ -57,4 +57,4 @@ def refusal(document: Document, label: str, node: Node) -> PromoteError:
             "Name the place that gives the variable its value, such as a Flux Kustomization's "
             "`postBuild.substitute` or a Template's `parameters`."
         )
-    return document.error(what, fix, node)
+    return FilledError(what, fix, path=document.path, line=document.line(node))
