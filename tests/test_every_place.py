@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from calls import PERSON, SHOP, Calls, Done
+from github_double import GitHub
+from hub import Hub
 from memory import deployment
 from runner import Runner
-from servers import git, make_bare
+from servers import commit_files, git, make_bare
 
 OVERLAY = f"""\
 resources: [../../base]
@@ -236,3 +238,33 @@ def test_every_place_by_the_action(runner: Runner, calls: Calls) -> None:
 
     assert job.status == 0, job.log
     assert files_of(calls) == expected("1.1.0")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Hub]:
+    (tmp_path / "hub").mkdir()
+    with GitHub(tmp_path / "hub") as github:
+        hub = Hub(github, tmp_path / "hub", capsys)
+        commit_files(hub.bare, {path: text.encode() for path, text in FILES.items()})
+        yield hub
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the test servers are for POSIX")
+@pytest.mark.parametrize("mode", ["push", "pull-request"])
+def test_every_place_through_the_api(hub: Hub, mode: str) -> None:
+    request = ("--images", f"{SHOP}:1.1.0", "--environment", "dev", "--target", TARGETS)
+
+    done = hub.run(
+        "promote",
+        *request,
+        "--chart-bump",
+        "minor",
+        "--promotion-mode",
+        mode,
+        "--commit-via",
+        "api",
+    )
+
+    branch = "main" if mode == "push" else done["pull-request-branch"]
+    for path, text in expected("1.1.0").items():
+        assert git("--git-dir", hub.bare, "show", f"{branch}:{path}").decode() == text
