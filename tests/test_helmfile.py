@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -358,6 +359,164 @@ def test_a_digest_below_set_goes_along() -> None:
         promote(text, f"{IMAGE}=quay.io/acme/shop:v2")
 
 
+# What wins over values.
+
+INLINE = ("values:", f"- image: {{repository: {IMAGE}, tag: v1}}")
+
+
+@pytest.mark.parametrize(
+    "key", ["", "releases[0].values[0].image", "releases[0].values[0].image.tag"]
+)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("set:", "- {name: image.tag, file: tag.txt}"),
+        ("set:", "- {name: image.tag, env: TAG}"),
+        ("setString:", "- {name: image.tag, values: [v0]}"),
+        ("set:", "- {name: image, file: image.yaml}"),
+        ("setTemplate:", "- {name: image.tag, value: '{{ .Release.Name }}'}"),
+        ("setTemplate:", "- {name: image.repository, value: a}"),
+        ("setStringTemplate:", "- {name: image.digest, value: a}"),
+    ],
+)
+def test_values_that_something_of_elsewhere_wins_over_are_refused(
+    lines: tuple[str, ...], key: str
+) -> None:
+    text = release(*INLINE, *lines)
+
+    with pytest.raises(ImageNotFoundError, match="has no say") as refused:
+        promote(text, f"{IMAGE}:v2", key)
+
+    assert f"`{lines[0][:-1]}` (line 6)" in refused.value.what
+    assert running(text) == []
+
+
+def test_what_something_of_elsewhere_sets_of_other_things_is_no_matter() -> None:
+    text = release(
+        *INLINE,
+        "set:",
+        "- {name: db.image.tag, file: tag.txt}",
+        "- {name: imagePullSecret, env: A}",
+        "- {name: image.pullPolicy, env: B}",
+        "- {name: '', file: x}",
+        "- {name: 'a..b', file: x}",
+        "- plain",
+    )
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+
+
+def test_a_template_without_quotes_in_set_is_refused() -> None:
+    text = release(*INLINE, "set:", "- {name: image.tag, value: {{ .Values.tag }}}")
+
+    with pytest.raises(PromoteError, match="which a template fills in") as refused:
+        promote(text, f"{IMAGE}:v2")
+
+    assert refused.value.line == 6
+    assert running(text) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "set: [{name: image.tag, value: v0}]",
+        f"set: [{{name: image.repository, value: {IMAGE}}}]",
+        f"values: [{{image: {{repository: {IMAGE}, tag: v0}}}}]",
+        "setString: [{name: image.tag, file: a}]",
+    ],
+)
+def test_an_image_that_a_release_and_its_template_speak_of_is_refused(given: str) -> None:
+    text = f"templates:\n  default:\n    {given}\n"
+    text += release("inherit: [{template: default}, {template: other}]", *INLINE)
+
+    with pytest.raises(ImageNotFoundError, match="has no say, or none alone"):
+        promote(text, f"{IMAGE}:v2")
+
+    apart = text.replace("template: default", "template: web")
+    key = "releases[0].values[0].image"
+    assert promote(apart, f"{IMAGE}:v2", key) == text.replace("v1", "v2").replace(
+        "template: default", "template: web"
+    )
+
+
+def test_a_value_that_is_read_from_elsewhere_is_refused() -> None:
+    for tag in ("ref+vault://secret/shop#/tag", "ref+awsssm://shop/tag?region=eu"):
+        text = release("values:", f"- image: {{repository: {IMAGE}, tag: '{tag}'}}")
+
+        with pytest.raises(PromoteError, match="which is read from elsewhere"):
+            promote(text, f"{IMAGE}:v2")
+
+        assert running(text) == []
+
+
+def test_a_name_beside_a_version_of_something_else_is_no_image() -> None:
+    text = release(
+        "set:", "- {name: db.name, value: postgres}", "- {name: db.version, value: '14.1'}"
+    )
+
+    with pytest.raises(ImageNotFoundError, match="there is no image"):
+        promote(text, "postgres:15")
+
+    assert running(text) == []
+
+
+def test_a_digest_that_is_set_and_one_below_are_emptied_together() -> None:
+    text = release(
+        "values:",
+        f"- image: {{repository: {IMAGE}, digest: '{DIGEST}'}}",
+        "setString:",
+        "- {name: image.tag, value: v1}",
+        f"- {{name: image.digest, value: '{OTHER_DIGEST}'}}",
+    )
+
+    after = promote(text, f"{IMAGE}:v2")
+    assert after == text.replace("v1", "v2").replace(DIGEST, "").replace(OTHER_DIGEST, "")
+    assert promote(text, f"{IMAGE}:v2@{DIGEST}") == text.replace("v1", "v2").replace(
+        OTHER_DIGEST, DIGEST
+    )
+
+
+def test_a_bare_sha_stays_bare() -> None:
+    bare, other = DIGEST.partition(":")[2], OTHER_DIGEST.partition(":")[2]
+    text = release(
+        "setString:",
+        f"- {{name: image.repository, value: {IMAGE}}}",
+        "- {name: image.tag, value: v1}",
+        f"- {{name: image.sha, value: '{bare}'}}",
+    )
+
+    assert running(text) == [f"{IMAGE}:v1@{DIGEST}"]
+    after = promote(text, f"{IMAGE}:v2@{OTHER_DIGEST}")
+    assert after == text.replace("v1", "v2").replace(bare, other)
+    whole = text.replace(bare, DIGEST)
+    assert running(whole) == [f"{IMAGE}:v1@{DIGEST}"]
+    assert promote(whole, f"{IMAGE}:v2@{OTHER_DIGEST}") == whole.replace("v1", "v2").replace(
+        DIGEST, OTHER_DIGEST
+    )
+
+
+def test_a_digest_that_is_set_over_a_tag_in_values_is_promoted_with_it() -> None:
+    text = release(*INLINE, "set:", f"- {{name: image.digest, value: '{DIGEST}'}}")
+
+    assert promote(text, f"{IMAGE}:v2@{OTHER_DIGEST}") == text.replace("v1", "v2").replace(
+        DIGEST, OTHER_DIGEST
+    )
+    assert promote(text, f"{IMAGE}:v2") == text.replace("v1", "v2").replace(DIGEST, "")
+
+
+def test_a_thousand_items_are_read_fast() -> None:
+    images = range(500)
+    lines = [f"- {{name: a{n}.image.repository, value: ghcr.io/acme/a{n}}}" for n in images]
+    lines += [f"- {{name: a{n}.image.tag, value: v1}}" for n in images]
+    text = release("set:", *lines)
+    start = time.process_time()
+
+    after = promote(text, "ghcr.io/acme/a400:v2")
+
+    assert time.process_time() - start < 2
+    assert after == text.replace("a400.image.tag, value: v1", "a400.image.tag, value: v2")
+
+
 # Values.
 
 
@@ -397,6 +556,14 @@ def test_an_image_in_two_environments_is_told_apart_by_a_key() -> None:
 
     after = promote(text, f"{IMAGE}:v2", "environments.dev.values[0].shop.image")
     assert after == "environments:\n" + (item % "dev").replace("v1", "v2") + item % "prod"
+
+
+def test_the_names_of_values_files_may_have_a_prefix() -> None:
+    text = release("valuesPathPrefix: values/", "values: [shop.yaml, web/a.yaml]")
+
+    document = Document.parse(text.encode(), "helmfile.yaml")
+
+    assert helmfile.KIND.values_files(document) == ["values/shop.yaml", "values/web/a.yaml"]
 
 
 def test_a_values_file_that_a_release_names_is_promoted_along() -> None:

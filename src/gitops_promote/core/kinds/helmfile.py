@@ -13,24 +13,27 @@ from functools import lru_cache
 from posixpath import basename
 
 from gitops_promote.core.change import Edited
-from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, Reference, split_reference
 from gitops_promote.core.kinds.helmfile_set import (
     VALUES,
     SetSlot,
+    Untold,
     inline_values,
+    keys_of,
     parameters_of,
     set_slots,
+    untold_of,
 )
 from gitops_promote.core.kinds.kind import Around, SlotKind
 from gitops_promote.core.slots import edit
-from gitops_promote.core.slots.block import TAG_KEYS, first_of
+from gitops_promote.core.slots.block import DIGEST_KEYS, NAME_KEYS, TAG_KEYS, first_of
 from gitops_promote.core.slots.chart_version import ChartSlot, chart_name, check_version
-from gitops_promote.core.slots.search import Form, find
+from gitops_promote.core.slots.search import Form, find, is_named
 from gitops_promote.core.slots.slot import ReferenceSlot, Slot
 from gitops_promote.core.slots.values import tree_slots
 from gitops_promote.core.yaml.document import Document
-from gitops_promote.core.yaml.key_path import Path, Place, format_path, roots
+from gitops_promote.core.yaml.key_path import Path, Place, format_path, node_at, roots
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
@@ -181,7 +184,79 @@ def _known(document: Document) -> list[Slot]:
 
 
 def _slots(document: Document) -> list[Slot]:
-    return list(_known(document))
+    joined = _with_inherited(document)
+    return [slot for slot in _known(document) if _winner(slot, joined) is None]
+
+
+def _winner(slot: Slot, joined: list[tuple[_Release, list[Untold]]]) -> Untold | None:
+    """What wins over an image in the lists of a release and doesn't stand there, if anything."""
+    for release, others in joined:
+        start = len(release.path)
+        if slot.path[:start] == release.path and slot.path[start + 1 :]:
+            keys = _keys(slot, start)
+            return next((one for one in others if keys and _touches(one.keys, keys)), None)
+    return None
+
+
+@lru_cache(maxsize=4)
+def _with_inherited(document: Document) -> list[tuple[_Release, list[Untold]]]:
+    """The releases and templates, and what wins over their values that doesn't stand there.
+
+    How the lists of a release and of a template that it inherits are joined isn't gone into: what
+    one of them says of an image and the other too is refused.
+    """
+    known = list(_releases(document))
+    templates = {str(one.path[-1]): one for one in known if one.path[-2:-1] == ("templates",)}
+    others = {one.path: list(untold_of(one.node)) for one in known}
+    for one in known:
+        names = [text_of(n, "template") for _, n in one.items("inherit") if isinstance(n, Mapping)]
+        for inherited in [templates[name] for name in names if name in templates]:
+            others[one.path] += _said(inherited)
+            others[inherited.path] += _said(one)
+    return [(one, others[one.path]) for one in known]
+
+
+def _said(release: _Release) -> Iterator[Untold]:
+    """What a release says of images in its lists, as seen from one that is joined with it."""
+    yield from untold_of(release.node)
+    for name, item in parameters_of(release.node).items():
+        yield Untold(keys_of(name), item.value, f"{format_path(release.path)}.{item.listed}")
+    for tree in release.trees():
+        for slot in tree_slots(tree):
+            if isinstance(slot.node, Mapping):
+                yield Untold(slot.path[len(tree.path) :], slot.node, format_path(tree.path))
+
+
+def _keys(slot: Slot, start: int) -> Path:
+    """The place of an image in a chart's values; `start` is where its path leaves the release."""
+    if isinstance(slot, SetSlot):
+        return slot.keys
+    if slot.path[start] in VALUES:
+        return slot.path[start + 2 :]
+    item = node_at(slot.document, slot.path).parent
+    return keys_of(text_of(item, "name")) if isinstance(item, Mapping) else ()
+
+
+def _touches(one: Path, image: Path) -> bool:
+    """Whether what sets a value says something of an image: of a part, of all, or of more."""
+    parts = (*NAME_KEYS, "registry", *TAG_KEYS, *DIGEST_KEYS)
+    above = bool(one) and image[: len(one)] == one
+    return above or (one[:-1] == image and bool(one) and one[-1] in parts)
+
+
+def _check_winner(slots: list[Slot]) -> None:
+    """Refuse images whose values count for nothing beside what stands elsewhere."""
+    for slot in slots:
+        winner = _winner(slot, _with_inherited(slot.document))
+        if winner:
+            line = slot.document.line(winner.node)
+            raise ImageNotFoundError(
+                f"`{slot.label}` has no say, or none alone: `{winner.listed}` (line {line}) gives "
+                f"`{format_path(winner.keys)}`, too.",
+                "Keep the version in one of them, as a plain text.",
+                path=slot.document.path,
+                line=slot.line,
+            )
 
 
 def _chart_slot(document: Document, path: Path, node: Mapping, urls: dict[str, str]) -> Slot | None:
@@ -243,8 +318,9 @@ def _values_files(document: Document) -> list[str]:
     found: list[str] = []
     for release in _releases(document):
         items = [node for key in VALUES for _, node in release.items(key)]
-        names = [node.value for node in items if isinstance(node, Scalar)]
-        found += (name for name in names if name and not _ELSEWHERE.search(name))
+        prefix = text_of(release.node, "valuesPathPrefix")
+        names = [prefix + node.value for node in items if isinstance(node, Scalar) and node.value]
+        found += (name for name in names if not _ELSEWHERE.search(name))
     return list(dict.fromkeys(found))
 
 
@@ -254,7 +330,13 @@ class Helmfile(SlotKind):
 
     def set_image(self, document: Document, image: Image, key: str, around: Around) -> Edited:
         """As `Kind.set_image` says."""
-        found = find(self.form, document, image, key)
+        try:
+            found = find(self.form, document, image, key)
+        except ImageNotFoundError:
+            if not key:
+                _check_winner([slot for slot in _known(document) if is_named(slot, image)])
+            raise
+        _check_winner(found)
         edited = edit.set_image(self.form, document, image, key, around.together)
         warnings = [text for slot in found for text in _in_vain(slot)]
         if edited.document is not document:
