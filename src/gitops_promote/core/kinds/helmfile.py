@@ -17,18 +17,17 @@ from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, Reference, split_reference
 from gitops_promote.core.kinds.helmfile_set import (
     VALUES,
-    SetSlot,
     Untold,
+    given,
     inline_values,
-    keys_of,
     parameters_of,
-    set_slots,
     untold_of,
 )
 from gitops_promote.core.kinds.kind import Around, SlotKind
 from gitops_promote.core.slots import edit
-from gitops_promote.core.slots.block import DIGEST_KEYS, NAME_KEYS, TAG_KEYS, first_of
+from gitops_promote.core.slots.block import TAG_KEYS, first_of
 from gitops_promote.core.slots.chart_version import ChartSlot, chart_name, check_version
+from gitops_promote.core.slots.parameters import PARTS, ParameterSlot, keys_of, mapping_at
 from gitops_promote.core.slots.search import Form, find, is_named
 from gitops_promote.core.slots.slot import ReferenceSlot, Slot
 from gitops_promote.core.slots.values import tree_slots
@@ -120,8 +119,7 @@ class _Release:
 
     def trees(self) -> Iterator[Place]:
         """The values that stand here, in the order in which Helm is given them."""
-        for key, index, node in inline_values(self.node):
-            yield Place(self.document, (*self.path, key, index), None, node)
+        return inline_values(self.document, self.path, self.node)
 
 
 def _releases(document: Document) -> Iterator[_Release]:
@@ -170,15 +168,7 @@ def _known(document: Document) -> list[Slot]:
         )
         found += filter(None, (_chart_slot(document, release.path, release.node, urls),))
         found += filter(None, dependencies)
-        own = list(set_slots(document, release.path, release.node))
-        given = set(parameters_of(release.node))
-        given |= {format_path(slot.keys) for slot in own if isinstance(slot, SetSlot)}
-        found += own
-        for tree in release.trees():
-            # What `set` gives wins over values, which then say nothing of what runs.
-            start = len(tree.path)
-            inside = tree_slots(tree)
-            found += (slot for slot in inside if format_path(slot.path[start:]) not in given)
+        found += given(document, release.path, release.node).slots
     found += (slot for tree in _state_trees(document) for slot in tree_slots(tree))
     return found
 
@@ -219,8 +209,8 @@ def _with_inherited(document: Document) -> list[tuple[_Release, list[Untold]]]:
 def _said(release: _Release) -> Iterator[Untold]:
     """What a release says of images in its lists, as seen from one that is joined with it."""
     yield from untold_of(release.node)
-    for name, item in parameters_of(release.node).items():
-        yield Untold(keys_of(name), item.value, f"{format_path(release.path)}.{item.listed}")
+    for item in parameters_of(release.path, release.node):
+        yield Untold(item.keys, item.value, format_path(item.path[:-1]))
     for tree in release.trees():
         for slot in tree_slots(tree):
             if isinstance(slot.node, Mapping):
@@ -229,7 +219,7 @@ def _said(release: _Release) -> Iterator[Untold]:
 
 def _keys(slot: Slot, start: int) -> Path:
     """The place of an image in a chart's values; `start` is where its path leaves the release."""
-    if isinstance(slot, SetSlot):
+    if isinstance(slot, ParameterSlot):
         return slot.keys
     if slot.path[start] in VALUES:
         return slot.path[start + 2 :]
@@ -239,9 +229,8 @@ def _keys(slot: Slot, start: int) -> Path:
 
 def _touches(one: Path, image: Path) -> bool:
     """Whether what sets a value says something of an image: of a part, of all, or of more."""
-    parts = (*NAME_KEYS, "registry", *TAG_KEYS, *DIGEST_KEYS)
     above = bool(one) and image[: len(one)] == one
-    return above or (one[:-1] == image and bool(one) and one[-1] in parts)
+    return above or (one[:-1] == image and bool(one) and one[-1] in PARTS)
 
 
 def _check_winner(slots: list[Slot]) -> None:
@@ -347,12 +336,18 @@ class Helmfile(SlotKind):
 
 
 def _in_vain(slot: Slot) -> Iterator[str]:
-    """Tell of a release's values that give an image a version, too, which `set` wins over."""
-    below = slot.below if isinstance(slot, SetSlot) else None
-    version = first_of(below, TAG_KEYS) if below else None
-    if version is not None and version.value:
-        line = slot.document.line(version)
-        yield f"`{slot.label}` wins over `{version.value}` in `values` (line {line})."
+    """Tell of a release's values that give an image a version, too, which others win over."""
+    if not isinstance(slot, ParameterSlot):
+        return
+    node = slot.version_node
+    for release in _releases(slot.document):
+        own = slot.path[: len(release.path)] == release.path
+        blocks = [mapping_at(tree, slot.keys) for tree in release.trees()] if own else []
+        versions = [first_of(block, TAG_KEYS) for block in blocks if block]
+        for version in versions:
+            if version is not None and version.value and version is not node:
+                line = slot.document.line(version)
+                yield f"`{slot.label}` wins over `{version.value}` in `values` (line {line})."
 
 
 def _stale_lock(document: Document, slot: Slot, edited: Edited, around: Around) -> Iterator[str]:
