@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
@@ -362,6 +363,7 @@ def test_a_digest_below_set_goes_along() -> None:
 # What wins over values.
 
 INLINE = ("values:", f"- image: {{repository: {IMAGE}, tag: v1}}")
+OTHER = ("values:", "- image: {repository: other, tag: v1}")
 
 
 @pytest.mark.parametrize(
@@ -515,6 +517,119 @@ def test_a_thousand_items_are_read_fast() -> None:
 
     assert time.process_time() - start < 2
     assert after == text.replace("a400.image.tag, value: v1", "a400.image.tag, value: v2")
+
+
+@pytest.mark.parametrize("lists", [("values", "values"), ("valuesTemplate", "values")])
+def test_of_several_values_the_last_that_has_a_part_is_promoted(lists: tuple[str, str]) -> None:
+    first, last = f"- image: {{repository: {IMAGE}, tag: v0}}", "- image: {tag: v1}"
+    between = [] if lists[0] == lists[1] else ["values:"]
+    text = release(f"{lists[0]}:", first, *between, last)
+
+    done = edited(text, f"{IMAGE}:v2")
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+    assert running(text) == [f"{IMAGE}:v1"]
+    assert "wins over `v0` in `values` (line 4)" in "".join(done.warnings)
+    with pytest.raises(ImageNotFoundError, match="has no say"):
+        promote(text, f"{IMAGE}:v2", f"releases[0].{lists[0]}[0].image.tag")
+
+
+def test_a_key_to_a_version_that_set_goes_before_is_refused() -> None:
+    text = release("values:", "- image: {tag: v1}", "set:", "- {name: image.tag, value: v1}")
+
+    with pytest.raises(ImageNotFoundError, match=r"`set` \(line 6\) gives `image.tag`"):
+        promote(text, f"{IMAGE}:v2", "releases[0].values[0].image.tag")
+
+    other = text.replace("name: image.tag", "name: image.pullPolicy")
+    after = promote(other, f"{IMAGE}:v2", "releases[0].values[0].image.tag")
+    assert after == other.replace("{tag: v1}", "{tag: v2}")
+
+
+def test_values_that_later_ones_replace_as_a_whole_say_nothing() -> None:
+    whole = release("values:", f"- image: {IMAGE}:v0", f"- image: {IMAGE}:v1")
+    listed = release("values:", f"- pods: [image: '{IMAGE}:v0']", f"- pods: [image: '{IMAGE}:v1']")
+
+    for text in (whole, listed):
+        assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+        assert running(text) == [f"{IMAGE}:v1"]
+
+
+def test_set_may_name_an_image_whose_tag_stands_in_values() -> None:
+    text = release(
+        "values:",
+        "- image: {repository: docker.io/library/old, tag: v1}",
+        "set:",
+        f"- {{name: image.repository, value: {IMAGE}}}",
+    )
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+    assert running(text) == [f"{IMAGE}:v1"]
+    with pytest.raises(ImageNotFoundError, match="there is no image"):
+        promote(text, "docker.io/library/old:v2")
+
+
+def test_the_registry_of_all_images_counts_in_set_too() -> None:
+    text = release(
+        "values:",
+        "- global: {imageRegistry: ghcr.io}",
+        "set:",
+        "- {name: image.repository, value: acme/shop}",
+        "- {name: image.tag, value: v1}",
+    )
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+    assert running(text) == [f"{IMAGE}:v1"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("values: [values.yaml]", "set: [{name: image.tag, value: v0}]"),
+        ("values: [values.yaml]", "set: [{name: image.tag, file: a}]"),
+        ("values: [values.yaml, {image: {tag: v0}}]",),
+    ],
+)
+def test_a_values_file_below_a_version_without_a_name_is_left(lines: tuple[str, ...]) -> None:
+    values = f"image:\n  repository: {IMAGE}\n  tag: v1\n"
+    files = {"helmfile.yaml": release(*lines), "values.yaml": values}
+    above = release("values: [{image: {tag: v0}}, values.yaml]")
+
+    with pytest.raises(PromoteError, match="there is no image"):
+        plan_of(files, f"{IMAGE}:v2")
+
+    plan = plan_of({"helmfile.yaml": above, "values.yaml": values}, f"{IMAGE}:v2")
+    assert list(plan.files) == ["values.yaml"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*INLINE, "- image: {tag: v1}"],
+        [*INLINE, "set:", "- {name: image.tag, value: v1}"],
+        [*OTHER, "set:", f"- {{name: image.repository, value: {IMAGE}}}"],
+        [*OTHER, "- {image: {tag: v1}}", "setString:", "- {name: image.repository, value: IT}"],
+    ],
+)
+def test_helm_renders_what_was_promoted(
+    tool: Callable[[str], str], tmp_path: Path, lines: list[str]
+) -> None:
+    folder = tmp_path / "shop"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 1.0.0\n")
+    (folder / "templates" / "a.yaml").write_text("v: {{ .Values.image | toJson }}\n")
+    after = promote(release(*lines).replace("IT}", f"{IMAGE}}}"), f"{IMAGE}:v2")
+    found = yaml.safe_load(after)["releases"][0]
+    command = [tool("helm"), "template", "shop", str(folder)]
+    for index, values in enumerate(found["values"]):
+        (tmp_path / f"{index}.yaml").write_text(yaml.safe_dump(values))
+        command += ["--values", str(tmp_path / f"{index}.yaml")]
+    for listed, option in (("set", "--set"), ("setString", "--set-string")):
+        for item in found.get(listed, []):
+            command += [option, f"{item['name']}={item['value']}"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout.partition("v: ")[2]) == {"repository": IMAGE, "tag": "v2"}
 
 
 # Values.

@@ -19,13 +19,15 @@ from gitops_promote.core.kinds.helmfile_set import (
     VALUES,
     Untold,
     given,
+    has_nameless_version,
     inline_values,
     parameters_of,
+    says_nameless_version,
     untold_of,
 )
 from gitops_promote.core.kinds.kind import Around, SlotKind
 from gitops_promote.core.slots import edit
-from gitops_promote.core.slots.block import TAG_KEYS, first_of
+from gitops_promote.core.slots.block import DIGEST_KEYS, TAG_KEYS, first_of
 from gitops_promote.core.slots.chart_version import ChartSlot, chart_name, check_version
 from gitops_promote.core.slots.parameters import PARTS, ParameterSlot, keys_of, mapping_at
 from gitops_promote.core.slots.search import Form, find, is_named
@@ -45,6 +47,7 @@ from gitops_promote.core.yaml.tree import (
 )
 
 _FILE_NAMES = ("helmfile.yaml", "helmfile.yml")
+_VALUE_PATHS = [(key,) for key in VALUES]
 _OCI = "oci://"
 _ELSEWHERE = re.compile(r"\{\{|::|://|^/|\.gotmpl$")
 
@@ -188,6 +191,36 @@ def _winner(slot: Slot, joined: list[tuple[_Release, list[Untold]]]) -> Untold |
     return None
 
 
+def _own_winner(slot: Slot) -> Untold | None:
+    """What of the same release wins over a version in its values that a key leads to."""
+    for release in _releases(slot.document):
+        start = len(release.path)
+        inside = slot.path[:start] == release.path and slot.path[start:][:1] in _VALUE_PATHS
+        if inside and not isinstance(slot, ParameterSlot):
+            return _later(slot, release)
+    return None
+
+
+def _later(slot: Slot, release: _Release) -> Untold | None:
+    """What a release gives behind one of its values: by `set`, or by other values."""
+    keys = _keys(slot, len(release.path))
+    versions = {keys, *((*keys, end) for end in (*TAG_KEYS, *DIGEST_KEYS))}
+    for item in parameters_of(release.path, release.node):
+        if item.keys in versions:
+            return Untold(item.keys, item.value, str(item.path[-2]))
+    start = len(release.path) + 2
+    trees = list(release.trees())
+    later = next((n for n, t in enumerate(trees) if t.path == slot.path[:start]), len(trees)) + 1
+    for tree in trees[later:]:
+        for path in sorted(versions, key=len):
+            block = mapping_at(tree, path[:-1])
+            node = find_value(block, str(path[-1])) if block else None
+            whole = isinstance(slot.node, Mapping) and isinstance(node, Mapping)
+            if node is not None and not whole:
+                return Untold(path, node, format_path(tree.path))
+    return None
+
+
 @lru_cache(maxsize=4)
 def _with_inherited(document: Document) -> list[tuple[_Release, list[Untold]]]:
     """The releases and templates, and what wins over their values that doesn't stand there.
@@ -236,7 +269,7 @@ def _touches(one: Path, image: Path) -> bool:
 def _check_winner(slots: list[Slot]) -> None:
     """Refuse images whose values count for nothing beside what stands elsewhere."""
     for slot in slots:
-        winner = _winner(slot, _with_inherited(slot.document))
+        winner = _winner(slot, _with_inherited(slot.document)) or _own_winner(slot)
         if winner:
             line = slot.document.line(winner.node)
             raise ImageNotFoundError(
@@ -304,9 +337,19 @@ def _trees(document: Document) -> list[Place]:
 
 
 def _values_files(document: Document) -> list[str]:
+    """The files of values that a release gives its chart.
+
+    Which images a file has isn't known here. One that stands below a version whose image nothing
+    names, in `set` or in values, is left to a target of its own: that version may be the one that
+    counts.
+    """
     found: list[str] = []
     for release in _releases(document):
         items = [node for key in VALUES for _, node in release.items(key)]
+        if has_nameless_version(release.document, release.path, release.node):
+            items = []
+        below = [n for n, node in enumerate(items) if says_nameless_version(node)]
+        items = items[below[-1] + 1 :] if below else items
         prefix = text_of(release.node, "valuesPathPrefix")
         names = [prefix + node.value for node in items if isinstance(node, Scalar) and node.value]
         found += (name for name in names if not _ELSEWHERE.search(name))

@@ -44,6 +44,8 @@ VALUES = ("valuesTemplate", "values")
 # of --set"): a number with a dot or with a zero before it stays a text. Quotes in the helmfile
 # don't help, as helmfile hands the bare text to Helm.
 _TYPED = re.compile(r"true|false|null|0|[1-9][0-9]{0,18}", re.IGNORECASE | re.ASCII)
+#: The parts of an image that need no name beside them to be known as such.
+CERTAIN = ("tag", "imageTag", "digest")
 # The lists whose items a template fills in as a whole.
 _FILLED = ("setTemplate", "setStringTemplate")
 
@@ -144,6 +146,40 @@ def _is_image(slot: Slot) -> bool:
     if not isinstance(slot, ParameterSlot) or not slot.form:
         return True
     return slot.form == "whole" and slot.is_complete
+
+
+def has_nameless_version(document: Document, path: Path, release: Mapping) -> bool:
+    """Whether a release sets a version of an image that nothing in it names.
+
+    Args:
+        document: The helmfile.
+        path: The release's path.
+        release: The release.
+
+    Returns:
+        True where it does by `set` or the like.
+    """
+    untold = any(one.keys and one.keys[-1] in CERTAIN for one in untold_of(release))
+    slots = given(document, path, release).slots
+    return untold or any(
+        isinstance(slot, ParameterSlot) and not slot.current.name and not slot.form
+        for slot in slots
+    )
+
+
+def says_nameless_version(values: Node) -> bool:
+    """Whether values have a version of an image that they don't name.
+
+    Args:
+        values: The values.
+
+    Returns:
+        True where they do.
+    """
+    return any(
+        not name_key(node) and any(isinstance(find_value(node, key), Scalar) for key in CERTAIN)
+        for _, node in _mappings((), values)
+    )
 
 
 def _joined(bases: list[Place]) -> Iterator[Parameter]:

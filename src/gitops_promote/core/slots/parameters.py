@@ -192,13 +192,17 @@ def merged(
     """
     registry = _registry(parameters, bases)
     own = list(_Reader(document, lists, parameters, bases, registry).slots())
+    said: dict[Path, list[ParameterSlot]] = {}
+    for one in own:
+        for place in one.places:
+            said.setdefault(place, []).append(one)
     slots: list[Slot] = list(own)
     beaten: list[Beaten] = []
     for index, base in enumerate(bases):
         for found in tree_slots(base):
             slot = replace(found, registry=registry) if isinstance(found.node, Mapping) else found
             keys = slot.path[len(base.path) :]
-            contested = [one for one in own if one.touches(keys)]
+            contested = said.get(keys, [])
             is_block = isinstance(slot.node, Mapping)
             hidden = any(_hides(upper, keys, is_block=is_block) for upper in bases[:index])
             if not contested and not hidden:
@@ -335,16 +339,10 @@ class ParameterSlot(Slot):
         labels = {label for part in self.parts for label in self.lists.labels(part)}
         return key in names | labels | {part.name for part in self.parts}
 
-    def touches(self, path: Path) -> bool:
-        """Whether it says what an image of the values is.
-
-        Args:
-            path: The image's place in the values.
-
-        Returns:
-            True where the values are not all that counts.
-        """
-        return path in (self.keys, *(part.keys for part in self.parts))
+    @property
+    def places(self) -> set[Path]:
+        """The places in the values, of an image or a part, that it says something of."""
+        return {self.keys, *(part.keys for part in self.parts)}
 
     def outranks(self, slot: ValueSlot) -> bool:
         """Whether it has the version of an image that stands in the values too.
