@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gitops_promote.core.change import Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
@@ -358,6 +360,278 @@ def test_a_digest_below_set_goes_along() -> None:
         promote(text, f"{IMAGE}=quay.io/acme/shop:v2")
 
 
+# What wins over values.
+
+INLINE = ("values:", f"- image: {{repository: {IMAGE}, tag: v1}}")
+OTHER = ("values:", "- image: {repository: other, tag: v1}")
+
+
+@pytest.mark.parametrize(
+    "key", ["", "releases[0].values[0].image", "releases[0].values[0].image.tag"]
+)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("set:", "- {name: image.tag, file: tag.txt}"),
+        ("set:", "- {name: image.tag, env: TAG}"),
+        ("setString:", "- {name: image.tag, values: [v0]}"),
+        ("set:", "- {name: image, file: image.yaml}"),
+        ("setTemplate:", "- {name: image.tag, value: '{{ .Release.Name }}'}"),
+        ("setTemplate:", "- {name: image.repository, value: a}"),
+        ("setStringTemplate:", "- {name: image.digest, value: a}"),
+    ],
+)
+def test_values_that_something_of_elsewhere_wins_over_are_refused(
+    lines: tuple[str, ...], key: str
+) -> None:
+    text = release(*INLINE, *lines)
+
+    with pytest.raises(ImageNotFoundError, match="has no say") as refused:
+        promote(text, f"{IMAGE}:v2", key)
+
+    assert f"`{lines[0][:-1]}` (line 6)" in refused.value.what
+    assert running(text) == []
+
+
+def test_what_something_of_elsewhere_sets_of_other_things_is_no_matter() -> None:
+    text = release(
+        *INLINE,
+        "set:",
+        "- {name: db.image.tag, file: tag.txt}",
+        "- {name: imagePullSecret, env: A}",
+        "- {name: image.pullPolicy, env: B}",
+        "- {name: '', file: x}",
+        "- {name: 'a..b', file: x}",
+        "- plain",
+    )
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+
+
+def test_a_template_without_quotes_in_set_is_refused() -> None:
+    text = release(*INLINE, "set:", "- {name: image.tag, value: {{ .Values.tag }}}")
+
+    with pytest.raises(PromoteError, match="which a template fills in") as refused:
+        promote(text, f"{IMAGE}:v2")
+
+    assert refused.value.line == 6
+    assert running(text) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "set: [{name: image.tag, value: v0}]",
+        f"set: [{{name: image.repository, value: {IMAGE}}}]",
+        f"values: [{{image: {{repository: {IMAGE}, tag: v0}}}}]",
+        "setString: [{name: image.tag, file: a}]",
+    ],
+)
+def test_an_image_that_a_release_and_its_template_speak_of_is_refused(given: str) -> None:
+    text = f"templates:\n  default:\n    {given}\n"
+    text += release("inherit: [{template: default}, {template: other}]", *INLINE)
+
+    with pytest.raises(ImageNotFoundError, match="has no say, or none alone"):
+        promote(text, f"{IMAGE}:v2")
+
+    apart = text.replace("template: default", "template: web")
+    key = "releases[0].values[0].image"
+    assert promote(apart, f"{IMAGE}:v2", key) == text.replace("v1", "v2").replace(
+        "template: default", "template: web"
+    )
+
+
+def test_a_value_that_is_read_from_elsewhere_is_refused() -> None:
+    for tag in ("ref+vault://secret/shop#/tag", "ref+awsssm://shop/tag?region=eu"):
+        text = release("values:", f"- image: {{repository: {IMAGE}, tag: '{tag}'}}")
+
+        with pytest.raises(PromoteError, match="which is read from elsewhere"):
+            promote(text, f"{IMAGE}:v2")
+
+        assert running(text) == []
+
+
+def test_a_name_beside_a_version_of_something_else_is_no_image() -> None:
+    text = release(
+        "set:", "- {name: db.name, value: postgres}", "- {name: db.version, value: '14.1'}"
+    )
+
+    with pytest.raises(ImageNotFoundError, match="there is no image"):
+        promote(text, "postgres:15")
+
+    assert running(text) == []
+
+
+def test_a_digest_that_is_set_and_one_below_are_emptied_together() -> None:
+    text = release(
+        "values:",
+        f"- image: {{repository: {IMAGE}, digest: '{DIGEST}'}}",
+        "setString:",
+        "- {name: image.tag, value: v1}",
+        f"- {{name: image.digest, value: '{OTHER_DIGEST}'}}",
+    )
+
+    after = promote(text, f"{IMAGE}:v2")
+    assert after == text.replace("v1", "v2").replace(DIGEST, "").replace(OTHER_DIGEST, "")
+    assert promote(text, f"{IMAGE}:v2@{DIGEST}") == text.replace("v1", "v2").replace(
+        OTHER_DIGEST, DIGEST
+    )
+
+
+def test_a_bare_sha_stays_bare() -> None:
+    bare, other = DIGEST.partition(":")[2], OTHER_DIGEST.partition(":")[2]
+    text = release(
+        "setString:",
+        f"- {{name: image.repository, value: {IMAGE}}}",
+        "- {name: image.tag, value: v1}",
+        f"- {{name: image.sha, value: '{bare}'}}",
+    )
+
+    assert running(text) == [f"{IMAGE}:v1@{DIGEST}"]
+    after = promote(text, f"{IMAGE}:v2@{OTHER_DIGEST}")
+    assert after == text.replace("v1", "v2").replace(bare, other)
+    whole = text.replace(bare, DIGEST)
+    assert running(whole) == [f"{IMAGE}:v1@{DIGEST}"]
+    assert promote(whole, f"{IMAGE}:v2@{OTHER_DIGEST}") == whole.replace("v1", "v2").replace(
+        DIGEST, OTHER_DIGEST
+    )
+
+
+def test_a_digest_that_is_set_over_a_tag_in_values_is_promoted_with_it() -> None:
+    text = release(*INLINE, "set:", f"- {{name: image.digest, value: '{DIGEST}'}}")
+
+    assert promote(text, f"{IMAGE}:v2@{OTHER_DIGEST}") == text.replace("v1", "v2").replace(
+        DIGEST, OTHER_DIGEST
+    )
+    assert promote(text, f"{IMAGE}:v2") == text.replace("v1", "v2").replace(DIGEST, "")
+
+
+def test_a_thousand_items_are_read_fast() -> None:
+    images = range(500)
+    lines = [f"- {{name: a{n}.image.repository, value: ghcr.io/acme/a{n}}}" for n in images]
+    lines += [f"- {{name: a{n}.image.tag, value: v1}}" for n in images]
+    text = release("set:", *lines)
+    start = time.process_time()
+
+    after = promote(text, "ghcr.io/acme/a400:v2")
+
+    assert time.process_time() - start < 2
+    assert after == text.replace("a400.image.tag, value: v1", "a400.image.tag, value: v2")
+
+
+@pytest.mark.parametrize("lists", [("values", "values"), ("valuesTemplate", "values")])
+def test_of_several_values_the_last_that_has_a_part_is_promoted(lists: tuple[str, str]) -> None:
+    first, last = f"- image: {{repository: {IMAGE}, tag: v0}}", "- image: {tag: v1}"
+    between = [] if lists[0] == lists[1] else ["values:"]
+    text = release(f"{lists[0]}:", first, *between, last)
+
+    done = edited(text, f"{IMAGE}:v2")
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+    assert running(text) == [f"{IMAGE}:v1"]
+    assert "wins over `v0` in `values` (line 4)" in "".join(done.warnings)
+    with pytest.raises(ImageNotFoundError, match="has no say"):
+        promote(text, f"{IMAGE}:v2", f"releases[0].{lists[0]}[0].image.tag")
+
+
+def test_a_key_to_a_version_that_set_goes_before_is_refused() -> None:
+    text = release("values:", "- image: {tag: v1}", "set:", "- {name: image.tag, value: v1}")
+
+    with pytest.raises(ImageNotFoundError, match=r"`set` \(line 6\) gives `image.tag`"):
+        promote(text, f"{IMAGE}:v2", "releases[0].values[0].image.tag")
+
+    other = text.replace("name: image.tag", "name: image.pullPolicy")
+    after = promote(other, f"{IMAGE}:v2", "releases[0].values[0].image.tag")
+    assert after == other.replace("{tag: v1}", "{tag: v2}")
+
+
+def test_values_that_later_ones_replace_as_a_whole_say_nothing() -> None:
+    whole = release("values:", f"- image: {IMAGE}:v0", f"- image: {IMAGE}:v1")
+    listed = release("values:", f"- pods: [image: '{IMAGE}:v0']", f"- pods: [image: '{IMAGE}:v1']")
+
+    for text in (whole, listed):
+        assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+        assert running(text) == [f"{IMAGE}:v1"]
+
+
+def test_set_may_name_an_image_whose_tag_stands_in_values() -> None:
+    text = release(
+        "values:",
+        "- image: {repository: docker.io/library/old, tag: v1}",
+        "set:",
+        f"- {{name: image.repository, value: {IMAGE}}}",
+    )
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+    assert running(text) == [f"{IMAGE}:v1"]
+    with pytest.raises(ImageNotFoundError, match="there is no image"):
+        promote(text, "docker.io/library/old:v2")
+
+
+def test_the_registry_of_all_images_counts_in_set_too() -> None:
+    text = release(
+        "values:",
+        "- global: {imageRegistry: ghcr.io}",
+        "set:",
+        "- {name: image.repository, value: acme/shop}",
+        "- {name: image.tag, value: v1}",
+    )
+
+    assert there_and_back(text, IMAGE, "v1", "v2") == text.replace("v1", "v2")
+    assert running(text) == [f"{IMAGE}:v1"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("values: [values.yaml]", "set: [{name: image.tag, value: v0}]"),
+        ("values: [values.yaml]", "set: [{name: image.tag, file: a}]"),
+        ("values: [values.yaml, {image: {tag: v0}}]",),
+    ],
+)
+def test_a_values_file_below_a_version_without_a_name_is_left(lines: tuple[str, ...]) -> None:
+    values = f"image:\n  repository: {IMAGE}\n  tag: v1\n"
+    files = {"helmfile.yaml": release(*lines), "values.yaml": values}
+    above = release("values: [{image: {tag: v0}}, values.yaml]")
+
+    with pytest.raises(PromoteError, match="there is no image"):
+        plan_of(files, f"{IMAGE}:v2")
+
+    plan = plan_of({"helmfile.yaml": above, "values.yaml": values}, f"{IMAGE}:v2")
+    assert list(plan.files) == ["values.yaml"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*INLINE, "- image: {tag: v1}"],
+        [*INLINE, "set:", "- {name: image.tag, value: v1}"],
+        [*OTHER, "set:", f"- {{name: image.repository, value: {IMAGE}}}"],
+        [*OTHER, "- {image: {tag: v1}}", "setString:", "- {name: image.repository, value: IT}"],
+    ],
+)
+def test_helm_renders_what_was_promoted(
+    tool: Callable[[str], str], tmp_path: Path, lines: list[str]
+) -> None:
+    folder = tmp_path / "shop"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 1.0.0\n")
+    (folder / "templates" / "a.yaml").write_text("v: {{ .Values.image | toJson }}\n")
+    after = promote(release(*lines).replace("IT}", f"{IMAGE}}}"), f"{IMAGE}:v2")
+    found = yaml.safe_load(after)["releases"][0]
+    command = [tool("helm"), "template", "shop", str(folder)]
+    for index, values in enumerate(found["values"]):
+        (tmp_path / f"{index}.yaml").write_text(yaml.safe_dump(values))
+        command += ["--values", str(tmp_path / f"{index}.yaml")]
+    for listed, option in (("set", "--set"), ("setString", "--set-string")):
+        for item in found.get(listed, []):
+            command += [option, f"{item['name']}={item['value']}"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout.partition("v: ")[2]) == {"repository": IMAGE, "tag": "v2"}
+
+
 # Values.
 
 
@@ -397,6 +671,14 @@ def test_an_image_in_two_environments_is_told_apart_by_a_key() -> None:
 
     after = promote(text, f"{IMAGE}:v2", "environments.dev.values[0].shop.image")
     assert after == "environments:\n" + (item % "dev").replace("v1", "v2") + item % "prod"
+
+
+def test_the_names_of_values_files_may_have_a_prefix() -> None:
+    text = release("valuesPathPrefix: values/", "values: [shop.yaml, web/a.yaml]")
+
+    document = Document.parse(text.encode(), "helmfile.yaml")
+
+    assert helmfile.KIND.values_files(document) == ["values/shop.yaml", "values/web/a.yaml"]
 
 
 def test_a_values_file_that_a_release_names_is_promoted_along() -> None:

@@ -13,11 +13,12 @@ from dataclasses import replace
 from gitops_promote.core.change import Change, Edited
 from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, Reference, desired, split_registry
-from gitops_promote.core.kinds.argocd_parameters import append_parameters, parameter_name
+from gitops_promote.core.kinds.argocd_parameters import append_parameters
 from gitops_promote.core.kinds.kind import Around
 from gitops_promote.core.kinds.kustomize import FILE_NAMES
 from gitops_promote.core.slots import edit
 from gitops_promote.core.slots.block import TAG_KEYS, digest_key, first_of, name_key
+from gitops_promote.core.slots.parameters import parameter_name
 from gitops_promote.core.slots.search import Form, is_named
 from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.slots.values import ValueSlot, slots

@@ -8,31 +8,26 @@ The order is that of Argo CD's user guide ("Helm"): parameters go before values.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.images import Reference, canonical_name, split_reference
-from gitops_promote.core.slots.block import (
-    DIGEST_KEYS,
-    NAME_KEYS,
-    TAG_KEYS,
-    block_reference,
-    first_of,
-    is_block,
-    name_key,
-    write_block,
+from gitops_promote.core.images import Reference
+from gitops_promote.core.slots.block import DIGEST_KEYS, TAG_KEYS
+from gitops_promote.core.slots.parameters import (
+    Beaten,
+    Given,
+    Parameter,
+    ParameterSlot,
+    keys_of,
+    merged,
 )
-from gitops_promote.core.slots.filled import filled_by
 from gitops_promote.core.slots.slot import Slot
-from gitops_promote.core.slots.values import ValueSlot, global_registry, tree_slots
+from gitops_promote.core.slots.values import tree_slots
 from gitops_promote.core.yaml.document import Document
-from gitops_promote.core.yaml.key_path import Path, Place, format_path, node_at, parse_key
+from gitops_promote.core.yaml.key_path import Path, Place, format_path, node_at
 from gitops_promote.core.yaml.quoting import Plain, needs_quotes, quotes_of
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
-    Node,
     Scalar,
     Sequence,
     find_pair,
@@ -40,63 +35,6 @@ from gitops_promote.core.yaml.tree import (
     resolve,
     text_of,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-_PARTS = (*NAME_KEYS, "registry", *TAG_KEYS, *DIGEST_KEYS)
-# Parts that, without a name, are a version of an image and of nothing else.
-_VERSIONS = (*TAG_KEYS[:2], *DIGEST_KEYS)
-_TAG_ENDINGS = ("tag", "version", "release")
-_DIGEST_ENDINGS = ("digest", "sha")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An item of `parameters`: its place, its name as text and as keys, and its value."""
-
-    path: Path
-    node: Mapping
-    name: str
-    keys: Path
-    value: Node
-
-
-@dataclass(frozen=True)
-class Beaten:
-    """A place that says an image in vain: `why`, and the place whose value counts, if one does."""
-
-    slot: Slot
-    why: str
-    winner: Slot | None = None
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a source says of images: the places that count, the others, and the trees of values."""
-
-    slots: tuple[Slot, ...] = ()
-    beaten: tuple[Beaten, ...] = ()
-    trees: tuple[Place, ...] = ()
-
-
-def parameter_name(keys: Path) -> str:
-    r"""What Helm calls a value that keys lead to.
-
-    Args:
-        keys: The keys and indexes.
-
-    Returns:
-        The name as `--set` reads it, such as `web.image.tag` or `a\.b`.
-    """
-    text = ""
-    for key in keys:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        else:
-            escaped = "".join(f"\\{c}" if c in "\\.,=[]{}" else c for c in key)
-            text += f".{escaped}" if text else escaped
-    return text
 
 
 def given(document: Document, path: Path, helm: Mapping, flag: str) -> Given:
@@ -113,23 +51,9 @@ def given(document: Document, path: Path, helm: Mapping, flag: str) -> Given:
         The images.
     """
     trees = _trees(document, path, helm)
-    base = trees[0] if trees else None
-    parameters = _parameters(path, helm, flag)
-    registry = _registry(parameters, base)
-    reader = _Reader(document, path, flag, parameters, base, registry)
-    own = list(reader.slots())
-    slots: list[Slot] = list(own)
-    beaten: list[Beaten] = []
-    for found in tree_slots(base) if base else []:
-        slot = replace(found, registry=registry) if isinstance(found.node, Mapping) else found
-        contested = [one for one in own if one.touches(slot.path[len(path) + 1 :])]
-        if not contested:
-            slots.append(slot)
-        beaten += [
-            Beaten(slot, f"Argo CD takes `#{one.label}`", one)
-            for one in contested
-            if one.outranks(slot)
-        ]
+    lists = _Helm(document, path, flag)
+    known = merged(document, _parameters(path, helm, flag), trees[:1], lists, "Argo CD takes {}")
+    slots, beaten = list(known.slots), list(known.beaten)
     files = set(_keys_of(helm, "fileParameters"))
     for lost in [slot for slot in slots if files & _versions(slot, len(path) + 1)]:
         slots.remove(lost)
@@ -161,10 +85,7 @@ def _keys_of(helm: Mapping, key: str) -> Iterator[Path]:
     for item in items.items if isinstance(items, Sequence) else ():
         node = resolve(item)
         name = text_of(node, "name") if isinstance(node, Mapping) else ""
-        try:
-            yield tuple(part for part in parse_key(name) if isinstance(part, (str, int)))
-        except PromoteError:
-            yield ()
+        yield keys_of(name)
 
 
 def _versions(slot: Slot, start: int) -> set[Path]:
@@ -194,184 +115,48 @@ def _is_forced(item: Mapping, flag: str) -> bool:
     return text_of(item, flag, fold=flag.islower()).lower() == "true"
 
 
-def _registry(parameters: list[Parameter], base: Place | None) -> str:
-    """The registry of all images without one."""
-    known = (("global", "imageRegistry"), ("global", "image", "registry"), ("global", "registry"))
-    texts = {p.keys: p.value.value for p in parameters if isinstance(p.value, Scalar)}
-    set_here = next((texts[keys] for keys in known if texts.get(keys)), "")
-    return set_here or global_registry(resolve(base.node) if base and base.node else None)
-
-
 @dataclass(frozen=True)
-class ParameterSlot(Slot):
-    """An image that parameters set, alone or over the values below.
+class _Helm:
+    """The `parameters` of a source, whose `helm` is at a path."""
 
-    `node` is the parameter that has the version, or the first of the image's. `block` holds what
-    counts: values of the parameters `parts`, and for the rest those of `below`. `keys` is the
-    block's place in the chart's values. With `form` it is one parameter alone: `whole` has a whole
-    reference, `tag` and `digest` are a part of one.
-    """
-
-    node: Mapping
-    helm: Path
+    document: Document
+    path: Path
     flag: str
-    keys: Path
-    block: Mapping
-    parts: tuple[Parameter, ...]
-    below: Document | None = None
-    registry: str = ""
-    form: str = ""
 
-    @property
-    def _value(self) -> Node:
-        return self.parts[0].value
+    def check(self, editor: Editor, slot: ParameterSlot, new: Reference) -> None:
+        """As `Lists.check` says: whatever is missing is appended."""
 
-    @property
-    def current(self) -> Reference:
-        """What is in force here; the name is empty where nothing says it."""
-        if self.form == "whole":
-            return split_reference(self._value.value if isinstance(self._value, Scalar) else "")
-        if self.form == "digest" and isinstance(self._value, Scalar):
-            return Reference("", "", self._value.value)
-        return block_reference(self.block, self.registry)
-
-    @property
-    def version_node(self) -> Node:
-        """The value of the tag or the digest, or the parameter beside which it will be."""
-        if self.form:
-            return self._value
-        return first_of(self.block, TAG_KEYS) or first_of(self.block, DIGEST_KEYS) or self.node
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names that the image has here, with the registry of all images or without."""
-        names = super().names
-        if self.registry and not self.form and name_key(self.block):
-            names |= {canonical_name(block_reference(self.block, "").name)}
-        return names
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether it is certain that the place takes a version."""
-        return self.form != "whole" or bool(self.current.version)
-
-    @property
-    def label(self) -> str:
-        """The `#KEY` that names the parameter with the version, without the `#`."""
-        return _labels(self.helm, self._shown)[0]
-
-    @property
-    def line(self) -> int:
-        """The line of the version in the file, counted from 1."""
-        return self._home(self.version_node).line(resolve(self.version_node))
-
-    @property
-    def filled(self) -> Node | None:
-        """As `Slot.filled` says."""
-        nodes = [find_value(self.block, key) for key in (*TAG_KEYS, *DIGEST_KEYS)]
-        nodes = [self._value] if self.form == "whole" else nodes
-        return next((node for node in nodes if node and filled_by(self._home(node), node)), None)
-
-    @property
-    def _shown(self) -> Parameter:
-        return next((part for part in self.parts if part.node is self.node), self.parts[0])
-
-    def answers(self, key: str) -> bool:
-        """As `Slot.answers` says: to the names of its parameters, and to what they have alike."""
-        names = {format_path(part.keys) for part in self.parts}
-        if not self.form:
-            ends = [resolve(name) for name, _ in self.block.pairs]
-            paths = [(*self.keys, end.value) for end in ends if isinstance(end, Scalar)]
-            names |= {format_path(path) for path in (self.keys, *paths)}
-        labels = {label for part in self.parts for label in _labels(self.helm, part)}
-        return key in names | labels | {part.name for part in self.parts}
-
-    def touches(self, path: Path) -> bool:
-        """Whether it says what an image of the values is.
-
-        Args:
-            path: The image's place in the values.
-
-        Returns:
-            True where the values are not all that counts.
-        """
-        return path in (self.keys, *(part.keys for part in self.parts))
-
-    def outranks(self, slot: ValueSlot) -> bool:
-        """Whether it has the version of an image that stands in the values too.
-
-        Args:
-            slot: The image there.
-
-        Returns:
-            True where the values' version is not in force.
-        """
-        if self.form or isinstance(slot.node, Scalar):
-            return True
-        return slot.version_node not in (slot.node, self.version_node)
-
-    def shows(self, new: Reference) -> bool:
-        """As `Slot.shows` says."""
-        if self.form == "digest":
-            return self.current.digest == new.digest
-        return super().shows(new)
-
-    def again(self, file: Document) -> Self:
-        """As `Slot.again` says."""
-        place = node_at(file, self.helm)
-        node = resolve(place.node) if place.node else None
-        found = given(file, self.helm, node, self.flag).slots if isinstance(node, Mapping) else ()
-        for slot in found:
-            if isinstance(slot, type(self)) and (slot.keys, slot.form) == (self.keys, self.form):
-                return slot
-        raise file.error(f"`{self.label}` is gone.", "Write its parameters out first.")
-
-    def write(self, editor: Editor, new: Reference) -> None:
-        """As `Slot.write` says."""
-        if self.form == "whole":
-            self.put(editor, self._value, str(new))
-        elif self.form == "digest" and new.digest:
-            self.put(editor, self._value, new.digest)
-        elif self.form == "digest":
-            raise editor.document.error(
-                f"`{self.label}` holds a digest, and the call gives none.",
-                "Name the image's tag instead, or give the image a tag and a digest.",
-                self.node,
-            )
-        else:
-            router = _Router(editor, self)
-            write_block(router, self.block, self.registry, new, self.label, "")
-
-    def put(self, editor: Editor, node: Node, value: str) -> None:
-        """Set a value of the block where it stands.
-
-        Args:
-            editor: The editor of the file.
-            node: One of the block's values.
-            value: What it is to be.
-        """
-        part = next((part for part in self.parts if part.value is node), None)
-        if part is None:
-            editor.of(self._home(node)).set(node, value)
-            return
-        editor.set(node, value)
-        changes = isinstance(node, Scalar) and node.value != value
+    def put(self, editor: Editor, part: Parameter, value: str) -> None:
+        """As `Lists.put` says; what Helm would read as no text is forced to be one."""
+        editor.set(part.value, value)
+        changes = isinstance(part.value, Scalar) and part.value.value != value
         if changes and is_typed(value) and not _is_forced(part.node, self.flag):
             self._force(editor, part)
 
-    def append(self, editor: Editor, key: str, value: str) -> None:
-        """Add a parameter to the block.
-
-        Args:
-            editor: The editor of the file.
-            key: The part's name.
-            value: Its value.
-        """
-        items = node_at(self.document, (*self.helm, "parameters")).node
+    def append(
+        self,
+        editor: Editor,
+        slot: ParameterSlot,  # noqa: ARG002  (the signature is that of `Lists`)
+        name: str,
+        value: str,
+    ) -> None:
+        """As `Lists.append` says."""
+        items = node_at(self.document, (*self.path, "parameters")).node
         items = resolve(items) if items else None
         if isinstance(items, Sequence):
-            name = parameter_name((*self.keys, key))
             append_parameters(editor, items, [(name, value)], self.flag)
+
+    def labels(self, part: Parameter) -> list[str]:
+        """As `Lists.labels` says: by its name, or by its index."""
+        name = part.name.replace("\\", "\\\\").replace("]", "\\]")
+        place = f"{format_path((*self.path, 'parameters'))}[name={name}]"
+        return [label + end for label in (place, format_path(part.path)) for end in ("", ".value")]
+
+    def again(self, file: Document) -> Given:
+        """As `Lists.again` says."""
+        place = node_at(file, self.path)
+        node = resolve(place.node) if place.node else None
+        return given(file, self.path, node, self.flag) if isinstance(node, Mapping) else Given()
 
     def _force(self, editor: Editor, part: Parameter) -> None:
         pair = find_pair(part.node, self.flag, fold=self.flag.islower())
@@ -386,34 +171,6 @@ class ParameterSlot(Slot):
                 "Write the parameter out in the config repository first.",
                 part.node,
             )
-
-    def _home(self, node: Node) -> Document:
-        """The document that a value of the block is of."""
-        own = node is self.node or any(part.value is node for part in self.parts)
-        return self.document if own or self.below is None else self.below
-
-
-class _Router(Editor):
-    """Has a block's parts set where each of them stands."""
-
-    def __init__(self, outer: Editor, slot: ParameterSlot) -> None:
-        super().__init__(outer.document)
-        self._outer, self._slot = outer, slot
-
-    def set(self, node: Node, value: str) -> None:
-        """As `Editor.set` says."""
-        self._slot.put(self._outer, node, value)
-
-    def add_pair(
-        self,
-        mapping: Mapping,  # noqa: ARG002  (the signature is that of `Editor`)
-        after: Node,  # noqa: ARG002
-        key: str,
-        value: str,
-        style: str,  # noqa: ARG002
-    ) -> None:
-        """A parameter more."""
-        self._slot.append(self._outer, key, value)
 
 
 def append_parameters(
@@ -448,107 +205,3 @@ def is_typed(value: str) -> bool:
         leaves some of them as they are, and `forceString` does no harm there.
     """
     return bool(value) and needs_quotes(value, flow=False)
-
-
-def _labels(helm: Path, part: Parameter) -> list[str]:
-    """The paths of a parameter as `#KEY`s, the one to show first."""
-    name = part.name.replace("\\", "\\\\").replace("]", "\\]")
-    place = f"{format_path((*helm, 'parameters'))}[name={name}]"
-    return [label + end for label in (place, format_path(part.path)) for end in ("", ".value")]
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Finds the images that parameters set."""
-
-    document: Document
-    path: Path
-    flag: str
-    parameters: list[Parameter]
-    base: Place | None
-    registry: str
-
-    def slots(self) -> Iterator[ParameterSlot]:
-        """The blocks, then what stands in one parameter."""
-        used: set[Path] = set()
-        groups = [p.keys[:-1] for p in self.parameters if p.keys[-1] in _PARTS]
-        for keys in dict.fromkeys(groups):
-            slot = self._block(keys)
-            if slot:
-                used.update(part.keys for part in slot.parts)
-                yield slot
-        for parameter in self.parameters:
-            form = "" if parameter.keys in used else _form(parameter)
-            if form:
-                yield self._single(parameter, form)
-
-    def _block(self, keys: Path) -> ParameterSlot | None:
-        below = self._below(keys)
-        own = {p.keys[-1]: p for p in self.parameters if p.keys[:-1] == keys}
-        pairs: list[tuple[Node, Node]] = []
-        for key in _PARTS:
-            value = own[key].value if key in own else below and find_value(below, key)
-            if value:
-                pairs.append((Scalar(0, 0, value=key), value))
-        parts = tuple(own[key] for key in _PARTS if key in own)
-        block = Mapping(parts[0].node.start, parts[0].node.end, pairs=pairs)
-        if not is_block(block):
-            if not any(key in own for key in _VERSIONS):
-                return None
-            parts = tuple(part for part in parts if part.keys[-1] not in NAME_KEYS)
-        version = first_of(block, TAG_KEYS) or first_of(block, DIGEST_KEYS)
-        node = next((part for part in parts if part.value is version), parts[0])
-        home = self.base.document if self.base else None
-        return ParameterSlot(
-            self.document,
-            node.path,
-            node.node,
-            self.path,
-            self.flag,
-            keys,
-            block,
-            parts,
-            home,
-            self.registry,
-        )
-
-    def _below(self, keys: Path) -> Mapping | None:
-        """The mapping of the values that a block's parameters go before."""
-        node = resolve(self.base.node) if self.base and self.base.node else None
-        for key in keys:
-            if isinstance(node, Mapping):
-                node = find_value(node, str(key))
-            elif isinstance(node, Sequence) and isinstance(key, int) and key < len(node.items):
-                node = resolve(node.items[key])
-            else:
-                return None
-        return node if isinstance(node, Mapping) else None
-
-    def _single(self, part: Parameter, form: str) -> ParameterSlot:
-        key = Scalar(0, 0, value=DIGEST_KEYS[0] if form == "digest" else TAG_KEYS[0])
-        block = Mapping(part.node.start, part.node.end, pairs=[(key, part.value)])
-        return ParameterSlot(
-            self.document,
-            part.path,
-            part.node,
-            self.path,
-            self.flag,
-            part.keys,
-            block,
-            (part,),
-            form=form,
-        )
-
-
-def _form(parameter: Parameter) -> str:
-    """What a parameter holds that is no part of a block: `whole`, `tag`, `digest` or nothing."""
-    last = str(parameter.keys[-1]).lower()
-    text = parameter.value.value if isinstance(parameter.value, Scalar) else ""
-    reference = split_reference(text)
-    spoken = any("image" in str(key).lower() for key in parameter.keys)
-    named = reference.name and not set(reference.name) & set(" \t\n{}$")
-    if spoken and named and (reference.version or last.endswith("image")):
-        return "whole"
-    if last.endswith(_DIGEST_ENDINGS):
-        return "digest"
-    return "tag" if last.endswith(_TAG_ENDINGS) else ""

@@ -11,11 +11,12 @@ from posixpath import basename
 
 from gitops_promote.core.errors import PromoteError
 from gitops_promote.core.images import KEEP, Image, Reference, canonical_name, split_reference
-from gitops_promote.core.kinds.argocd_parameters import Beaten, Given, given
+from gitops_promote.core.kinds.argocd_parameters import given
 from gitops_promote.core.slots.block import name_key
 from gitops_promote.core.slots.chart_version import ChartSlot
 from gitops_promote.core.slots.filled import filled_by, refusal
 from gitops_promote.core.slots.objects import Object, objects
+from gitops_promote.core.slots.parameters import Beaten, Given
 from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.slots.values import ValueSlot, tree_slots
 from gitops_promote.core.yaml.document import Document

@@ -13,24 +13,28 @@ from functools import lru_cache
 from posixpath import basename
 
 from gitops_promote.core.change import Edited
-from gitops_promote.core.errors import PromoteError
+from gitops_promote.core.errors import ImageNotFoundError, PromoteError
 from gitops_promote.core.images import Image, Reference, split_reference
 from gitops_promote.core.kinds.helmfile_set import (
     VALUES,
-    SetSlot,
+    Untold,
+    given,
+    has_nameless_version,
     inline_values,
     parameters_of,
-    set_slots,
+    says_nameless_version,
+    untold_of,
 )
 from gitops_promote.core.kinds.kind import Around, SlotKind
 from gitops_promote.core.slots import edit
-from gitops_promote.core.slots.block import TAG_KEYS, first_of
+from gitops_promote.core.slots.block import DIGEST_KEYS, TAG_KEYS, first_of
 from gitops_promote.core.slots.chart_version import ChartSlot, chart_name, check_version
-from gitops_promote.core.slots.search import Form, find
+from gitops_promote.core.slots.parameters import PARTS, ParameterSlot, keys_of, mapping_at
+from gitops_promote.core.slots.search import Form, find, is_named
 from gitops_promote.core.slots.slot import ReferenceSlot, Slot
 from gitops_promote.core.slots.values import tree_slots
 from gitops_promote.core.yaml.document import Document
-from gitops_promote.core.yaml.key_path import Path, Place, format_path, roots
+from gitops_promote.core.yaml.key_path import Path, Place, format_path, node_at, roots
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
@@ -43,6 +47,7 @@ from gitops_promote.core.yaml.tree import (
 )
 
 _FILE_NAMES = ("helmfile.yaml", "helmfile.yml")
+_VALUE_PATHS = [(key,) for key in VALUES]
 _OCI = "oci://"
 _ELSEWHERE = re.compile(r"\{\{|::|://|^/|\.gotmpl$")
 
@@ -117,8 +122,7 @@ class _Release:
 
     def trees(self) -> Iterator[Place]:
         """The values that stand here, in the order in which Helm is given them."""
-        for key, index, node in inline_values(self.node):
-            yield Place(self.document, (*self.path, key, index), None, node)
+        return inline_values(self.document, self.path, self.node)
 
 
 def _releases(document: Document) -> Iterator[_Release]:
@@ -167,21 +171,114 @@ def _known(document: Document) -> list[Slot]:
         )
         found += filter(None, (_chart_slot(document, release.path, release.node, urls),))
         found += filter(None, dependencies)
-        own = list(set_slots(document, release.path, release.node))
-        given = set(parameters_of(release.node))
-        given |= {format_path(slot.keys) for slot in own if isinstance(slot, SetSlot)}
-        found += own
-        for tree in release.trees():
-            # What `set` gives wins over values, which then say nothing of what runs.
-            start = len(tree.path)
-            inside = tree_slots(tree)
-            found += (slot for slot in inside if format_path(slot.path[start:]) not in given)
+        found += given(document, release.path, release.node).slots
     found += (slot for tree in _state_trees(document) for slot in tree_slots(tree))
     return found
 
 
 def _slots(document: Document) -> list[Slot]:
-    return list(_known(document))
+    joined = _with_inherited(document)
+    return [slot for slot in _known(document) if _winner(slot, joined) is None]
+
+
+def _winner(slot: Slot, joined: list[tuple[_Release, list[Untold]]]) -> Untold | None:
+    """What wins over an image in the lists of a release and doesn't stand there, if anything."""
+    for release, others in joined:
+        start = len(release.path)
+        if slot.path[:start] == release.path and slot.path[start + 1 :]:
+            keys = _keys(slot, start)
+            return next((one for one in others if keys and _touches(one.keys, keys)), None)
+    return None
+
+
+def _own_winner(slot: Slot) -> Untold | None:
+    """What of the same release wins over a version in its values that a key leads to."""
+    for release in _releases(slot.document):
+        start = len(release.path)
+        inside = slot.path[:start] == release.path and slot.path[start:][:1] in _VALUE_PATHS
+        if inside and not isinstance(slot, ParameterSlot):
+            return _later(slot, release)
+    return None
+
+
+def _later(slot: Slot, release: _Release) -> Untold | None:
+    """What a release gives behind one of its values: by `set`, or by other values."""
+    keys = _keys(slot, len(release.path))
+    versions = {keys, *((*keys, end) for end in (*TAG_KEYS, *DIGEST_KEYS))}
+    for item in parameters_of(release.path, release.node):
+        if item.keys in versions:
+            return Untold(item.keys, item.value, str(item.path[-2]))
+    start = len(release.path) + 2
+    trees = list(release.trees())
+    later = next((n for n, t in enumerate(trees) if t.path == slot.path[:start]), len(trees)) + 1
+    for tree in trees[later:]:
+        for path in sorted(versions, key=len):
+            block = mapping_at(tree, path[:-1])
+            node = find_value(block, str(path[-1])) if block else None
+            whole = isinstance(slot.node, Mapping) and isinstance(node, Mapping)
+            if node is not None and not whole:
+                return Untold(path, node, format_path(tree.path))
+    return None
+
+
+@lru_cache(maxsize=4)
+def _with_inherited(document: Document) -> list[tuple[_Release, list[Untold]]]:
+    """The releases and templates, and what wins over their values that doesn't stand there.
+
+    How the lists of a release and of a template that it inherits are joined isn't gone into: what
+    one of them says of an image and the other too is refused.
+    """
+    known = list(_releases(document))
+    templates = {str(one.path[-1]): one for one in known if one.path[-2:-1] == ("templates",)}
+    others = {one.path: list(untold_of(one.node)) for one in known}
+    for one in known:
+        names = [text_of(n, "template") for _, n in one.items("inherit") if isinstance(n, Mapping)]
+        for inherited in [templates[name] for name in names if name in templates]:
+            others[one.path] += _said(inherited)
+            others[inherited.path] += _said(one)
+    return [(one, others[one.path]) for one in known]
+
+
+def _said(release: _Release) -> Iterator[Untold]:
+    """What a release says of images in its lists, as seen from one that is joined with it."""
+    yield from untold_of(release.node)
+    for item in parameters_of(release.path, release.node):
+        yield Untold(item.keys, item.value, format_path(item.path[:-1]))
+    for tree in release.trees():
+        for slot in tree_slots(tree):
+            if isinstance(slot.node, Mapping):
+                yield Untold(slot.path[len(tree.path) :], slot.node, format_path(tree.path))
+
+
+def _keys(slot: Slot, start: int) -> Path:
+    """The place of an image in a chart's values; `start` is where its path leaves the release."""
+    if isinstance(slot, ParameterSlot):
+        return slot.keys
+    if slot.path[start] in VALUES:
+        return slot.path[start + 2 :]
+    item = node_at(slot.document, slot.path).parent
+    return keys_of(text_of(item, "name")) if isinstance(item, Mapping) else ()
+
+
+def _touches(one: Path, image: Path) -> bool:
+    """Whether what sets a value says something of an image: of a part, of all, or of more."""
+    above = bool(one) and image[: len(one)] == one
+    return above or (one[:-1] == image and bool(one) and one[-1] in PARTS)
+
+
+def _check_winner(slots: list[Slot]) -> None:
+    """Refuse images whose values count for nothing beside what stands elsewhere."""
+    for slot in slots:
+        winner = _winner(slot, _with_inherited(slot.document)) or _own_winner(slot)
+        if winner:
+            line = slot.document.line(winner.node)
+            raise ImageNotFoundError(
+                f"`{slot.label}` has no say, or none alone: `{winner.listed}` (line {line}) gives "
+                f"`{format_path(winner.keys)}`, too.",
+                "Keep the version in one of them, as a plain text.",
+                path=slot.document.path,
+                line=slot.line,
+            )
 
 
 def _chart_slot(document: Document, path: Path, node: Mapping, urls: dict[str, str]) -> Slot | None:
@@ -240,11 +337,22 @@ def _trees(document: Document) -> list[Place]:
 
 
 def _values_files(document: Document) -> list[str]:
+    """The files of values that a release gives its chart.
+
+    Which images a file has isn't known here. One that stands below a version whose image nothing
+    names, in `set` or in values, is left to a target of its own: that version may be the one that
+    counts.
+    """
     found: list[str] = []
     for release in _releases(document):
         items = [node for key in VALUES for _, node in release.items(key)]
-        names = [node.value for node in items if isinstance(node, Scalar)]
-        found += (name for name in names if name and not _ELSEWHERE.search(name))
+        if has_nameless_version(release.document, release.path, release.node):
+            items = []
+        below = [n for n, node in enumerate(items) if says_nameless_version(node)]
+        items = items[below[-1] + 1 :] if below else items
+        prefix = text_of(release.node, "valuesPathPrefix")
+        names = [prefix + node.value for node in items if isinstance(node, Scalar) and node.value]
+        found += (name for name in names if not _ELSEWHERE.search(name))
     return list(dict.fromkeys(found))
 
 
@@ -254,7 +362,13 @@ class Helmfile(SlotKind):
 
     def set_image(self, document: Document, image: Image, key: str, around: Around) -> Edited:
         """As `Kind.set_image` says."""
-        found = find(self.form, document, image, key)
+        try:
+            found = find(self.form, document, image, key)
+        except ImageNotFoundError:
+            if not key:
+                _check_winner([slot for slot in _known(document) if is_named(slot, image)])
+            raise
+        _check_winner(found)
         edited = edit.set_image(self.form, document, image, key, around.together)
         warnings = [text for slot in found for text in _in_vain(slot)]
         if edited.document is not document:
@@ -265,12 +379,18 @@ class Helmfile(SlotKind):
 
 
 def _in_vain(slot: Slot) -> Iterator[str]:
-    """Tell of a release's values that give an image a version, too, which `set` wins over."""
-    below = slot.below if isinstance(slot, SetSlot) else None
-    version = first_of(below, TAG_KEYS) if below else None
-    if version is not None and version.value:
-        line = slot.document.line(version)
-        yield f"`{slot.label}` wins over `{version.value}` in `values` (line {line})."
+    """Tell of a release's values that give an image a version, too, which others win over."""
+    if not isinstance(slot, ParameterSlot):
+        return
+    node = slot.version_node
+    for release in _releases(slot.document):
+        own = slot.path[: len(release.path)] == release.path
+        blocks = [mapping_at(tree, slot.keys) for tree in release.trees()] if own else []
+        versions = [first_of(block, TAG_KEYS) for block in blocks if block]
+        for version in versions:
+            if version is not None and version.value and version is not node:
+                line = slot.document.line(version)
+                yield f"`{slot.label}` wins over `{version.value}` in `values` (line {line})."
 
 
 def _stale_lock(document: Document, slot: Slot, edited: Edited, around: Around) -> Iterator[str]:

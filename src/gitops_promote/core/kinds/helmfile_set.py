@@ -1,23 +1,30 @@
-"""The `set` and `setString` of a helmfile's release: `--set` and `--set-string` of Helm."""
+"""What a helmfile's release gives its chart itself: `set`, `setString` and inline values.
+
+They are what Helm's `--set`, `--set-string` and `--values` take. Of several values the last that
+has a key wins; `set` goes before all of them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from gitops_promote.core.errors import PromoteError
-from gitops_promote.core.images import Reference, split_reference, split_registry
-from gitops_promote.core.slots.block import (
-    DIGEST_KEYS,
-    NAME_KEYS,
-    TAG_KEYS,
-    block_reference,
-    first_of,
+from gitops_promote.core.images import Reference
+from gitops_promote.core.slots.block import DIGEST_KEYS, TAG_KEYS, first_of, name_key
+from gitops_promote.core.slots.parameters import (
+    PARTS,
+    Given,
+    Parameter,
+    ParameterSlot,
+    keys_of,
+    mapping_at,
+    merged,
+    parameter_name,
 )
-from gitops_promote.core.slots.slot import ReferenceSlot, Slot
+from gitops_promote.core.slots.slot import Slot
 from gitops_promote.core.yaml.document import Document
-from gitops_promote.core.yaml.key_path import Path, node_at, parse_key
+from gitops_promote.core.yaml.key_path import Path, Place, format_path, node_at
 from gitops_promote.core.yaml.splice import Editor
 from gitops_promote.core.yaml.tree import (
     Mapping,
@@ -25,7 +32,6 @@ from gitops_promote.core.yaml.tree import (
     Scalar,
     Sequence,
     find_value,
-    is_null,
     resolve,
     text_of,
 )
@@ -38,180 +44,66 @@ VALUES = ("valuesTemplate", "values")
 # of --set"): a number with a dot or with a zero before it stays a text. Quotes in the helmfile
 # don't help, as helmfile hands the bare text to Helm.
 _TYPED = re.compile(r"true|false|null|0|[1-9][0-9]{0,18}", re.IGNORECASE | re.ASCII)
-# The parts of an image that need no name beside them to be known as such.
-_CERTAIN = ("tag", "imageTag", "digest")
+#: The parts of an image that need no name beside them to be known as such.
+CERTAIN = ("tag", "imageTag", "digest")
+# The lists whose items a template fills in as a whole.
+_FILLED = ("setTemplate", "setStringTemplate")
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """An item of `set` or `setString`: where it stands, and the value there."""
+class Untold:
+    """An item that gives a value which doesn't stand here; it wins over what does."""
 
+    keys: Path
+    node: Node
     listed: str
-    index: int
-    value: Scalar
-
-    @property
-    def text(self) -> str:
-        """The value, empty where it is null."""
-        return "" if is_null(self.value) else self.value.value
 
 
-def parameters_of(release: Mapping) -> dict[str, Parameter]:
-    """What a release sets.
-
-    Args:
-        release: The release.
-
-    Returns:
-        The values by the names that they are given to; of two of one name that which wins.
-    """
-    found = {}
-    for listed in _LISTS:
-        items = find_value(release, listed)
-        for index, item in enumerate(items.items if isinstance(items, Sequence) else ()):
-            node = resolve(item)
-            value = find_value(node, "value") if isinstance(node, Mapping) else None
-            if isinstance(node, Mapping) and isinstance(value, Scalar):
-                found[text_of(node, "name")] = Parameter(listed, index, value)
-    return found
-
-
-def inline_values(release: Mapping) -> Iterator[tuple[str, int, Mapping]]:
-    """The values that stand in a release itself, in the order in which Helm is given them.
+def untold_of(release: Mapping) -> Iterator[Untold]:
+    """What a release sets to values of elsewhere: by a template, a file or a variable.
 
     Args:
         release: The release.
 
     Yields:
-        The list's key, the item's index and the values.
+        The items. A list of values is one, too.
     """
-    for key in VALUES:
-        items = find_value(release, key)
+    for listed in (*_LISTS, *_FILLED):
+        items = find_value(release, listed)
+        for item in items.items if isinstance(items, Sequence) else ():
+            node = resolve(item)
+            if not isinstance(node, Mapping):
+                continue
+            value = find_value(node, "value")
+            if listed in _FILLED or not isinstance(value, (Scalar, Mapping)):
+                yield Untold(keys_of(text_of(node, "name")), node, listed)
+
+
+def parameters_of(path: Path, release: Mapping) -> list[Parameter]:
+    """What a release sets.
+
+    Args:
+        path: The release's path.
+        release: The release.
+
+    Returns:
+        The items with a value; of several of one name that which wins.
+    """
+    found: dict[Path, Parameter] = {}
+    for listed in _LISTS:
+        items = find_value(release, listed)
         for index, item in enumerate(items.items if isinstance(items, Sequence) else ()):
             node = resolve(item)
-            if isinstance(node, Mapping):
-                yield key, index, node
+            value = find_value(node, "value") if isinstance(node, Mapping) else None
+            name = text_of(node, "name") if isinstance(node, Mapping) else ""
+            keys = keys_of(name)
+            if keys and isinstance(node, Mapping) and isinstance(value, (Scalar, Mapping)):
+                found[keys] = Parameter((*path, listed, index), node, name, keys, value)
+    return list(found.values())
 
 
-@dataclass(frozen=True)
-class SetSlot(Slot):
-    """The version of an image whose parts are items of `set` or `setString`.
-
-    `node` is the value of the tag, or of the digest where there is no tag; `prefix` is what the
-    names of the parts have in common, such as `image`. What no item says, the release's own values
-    say.
-    """
-
-    node: Scalar
-    release: Mapping
-    prefix: str = ""
-
-    @property
-    def current(self) -> Reference:
-        """What the parts say together; the name is empty where none does."""
-        name, registry = self._text(*NAME_KEYS), self._text("registry")
-        tag, _, digest = self._text(*TAG_KEYS).partition("@")
-        name = f"{registry}/{name}" if name and registry else name
-        digest = digest or self._text(*DIGEST_KEYS)
-        if self.below is None:
-            return Reference(name, tag, digest)
-        below = block_reference(self.below, "")
-        return Reference(name or below.name, tag, digest or below.digest)
-
-    @property
-    def keys(self) -> Path:
-        """The image's place in the chart's values."""
-        path = parse_key(self.prefix) if self.prefix else ()
-        return tuple(key for key in path if isinstance(key, (str, int)))
-
-    @property
-    def below(self) -> Mapping | None:
-        """The image's block in the values that `set` goes before, of several the winning one."""
-        found = None
-        for _, _, tree in inline_values(self.release):
-            node: Node | None = tree
-            for key in self.keys:
-                node = find_value(node, str(key)) if isinstance(node, Mapping) else None
-            found = node if isinstance(node, Mapping) else found
-        return found
-
-    def again(self, file: Document) -> SetSlot:
-        """As `Slot.again` says."""
-        release = node_at(file, self.path[:-3]).node
-        node = resolve(release) if release else None
-        found = super().again(file)
-        return replace(found, release=node) if isinstance(node, Mapping) else found
-
-    def write(self, editor: Editor, new: Reference) -> None:
-        """As `Slot.write` says.
-
-        Raises:
-            PromoteError: There is no item for what matters, or Helm would take it for a number.
-        """
-        if self.current.name and new.name != self.current.name:
-            self._rename(editor, new.name)
-        tag, digest = self.part(*TAG_KEYS), self.part(*DIGEST_KEYS)
-        if not (tag and new.tag) and not (digest and new.digest):
-            missing = "digest" if new.digest else "tag"
-            raise editor.document.error(
-                f"nothing beside `{self.label}` sets the {missing}.",
-                f"Add an item for the {missing} that the chart reads, or give the image both.",
-                self.node,
-            )
-        if tag and new.tag:
-            apart = digest or (self.below and first_of(self.below, DIGEST_KEYS))
-            self._set(editor, tag, new.tag if apart else new.version)
-        below = first_of(self.below, DIGEST_KEYS) if self.below else None
-        if digest:
-            # An item without a value is passed over by helmfile.
-            self._set(editor, digest, new.digest)
-        elif below is not None and below.value:
-            editor.set(below, new.digest)
-
-    def _rename(self, editor: Editor, name: str) -> None:
-        registry, own = self.part("registry"), self.part(*NAME_KEYS)
-        host, path = split_registry(name)
-        if registry and own:
-            self._set(editor, registry, host or "docker.io")
-            self._set(editor, own, path)
-        elif own:
-            self._set(editor, own, name)
-        else:
-            raise editor.document.error(
-                f"the name of `{self.label}` stands in the release's `values`.",
-                "Rename the image there first, or leave the new name out.",
-                self.node,
-            )
-
-    def _set(self, editor: Editor, item: Parameter, value: str) -> None:
-        if item.listed == "set" and item.text != value and _TYPED.fullmatch(value):
-            raise editor.document.error(
-                f"Helm takes `{value}` in `set` for a number or the like, not for a text.",
-                "Move the item to `setString` in the config repository first.",
-                item.value,
-            )
-        editor.set(item.value, value)
-
-    def part(self, *keys: str) -> Parameter | None:
-        """A part of the image.
-
-        Args:
-            keys: The last segments of the names that it may have, the usual one first.
-
-        Returns:
-            The item that sets it, None where there is none.
-        """
-        known = parameters_of(self.release)
-        names = [f"{self.prefix}.{key}" if self.prefix else key for key in keys]
-        return next((known[name] for name in names if name in known), None)
-
-    def _text(self, *keys: str) -> str:
-        part = self.part(*keys)
-        return part.text if part else ""
-
-
-def set_slots(document: Document, path: Path, release: Mapping) -> Iterator[Slot]:
-    """The places of a release's `set` and `setString` that hold an image.
+def inline_values(document: Document, path: Path, release: Mapping) -> Iterator[Place]:
+    """The values that stand in a release itself, in the order in which Helm is given them.
 
     Args:
         document: The helmfile.
@@ -219,35 +111,177 @@ def set_slots(document: Document, path: Path, release: Mapping) -> Iterator[Slot
         release: The release.
 
     Yields:
-        A place for each image whose parts are set, and for each whole reference.
+        The values.
     """
-    known = parameters_of(release)
-    seen = set()
-    for name, item in known.items():
-        prefix, dot, key = name.rpartition(".")
-        where = (*path, item.listed, item.index, "value")
-        if _is_reference(name, item.value):
-            yield ReferenceSlot(document, where, item.value)
-        elif key in (*TAG_KEYS, *DIGEST_KEYS) and (not dot or _is_path(prefix)):
-            slot = SetSlot(document, where, item.value, release, prefix)
-            first = slot.part(*TAG_KEYS) or item
-            if prefix not in seen and (slot.current.name or key in _CERTAIN):
-                seen.add(prefix)
-                where = (*path, first.listed, first.index, "value")
-                yield replace(slot, path=where, node=first.value)
+    for key in VALUES:
+        items = find_value(release, key)
+        for index, item in enumerate(items.items if isinstance(items, Sequence) else ()):
+            node = resolve(item)
+            if isinstance(node, Mapping):
+                yield Place(document, (*path, key, index), None, node)
 
 
-def _is_path(prefix: str) -> bool:
-    """Whether what stands before a name's last dot leads to a mapping of a chart's values."""
-    try:
-        return all(isinstance(key, (str, int)) for key in parse_key(prefix))
-    except PromoteError:
-        return False
+def given(document: Document, path: Path, release: Mapping) -> Given:
+    """Find the images in what a release gives its chart.
+
+    Args:
+        document: The helmfile.
+        path: The release's path.
+        release: The release.
+
+    Returns:
+        The images, those whose version stands in `set` without a name included.
+    """
+    bases = list(inline_values(document, path, release))[::-1]
+    parameters = {one.keys: one for one in _joined(bases)}
+    parameters |= {one.keys: one for one in parameters_of(path, release)}
+    lists = _Release(document, path, tuple(bases))
+    found = merged(document, list(parameters.values()), bases, lists, "{} wins")
+    slots = tuple(slot for slot in found.slots if _is_image(slot))
+    return Given(slots, found.beaten, found.trees)
 
 
-def _is_reference(name: str, node: Node) -> bool:
-    """Whether an item sets an image as a whole."""
-    text = node.value if isinstance(node, Scalar) else ""
-    reference = split_reference(text)
-    whole = bool(reference.name and reference.version) and not set(text) & set(" \t\n{}$,")
-    return whole and "image" in name.lower() and not name.endswith(("tag", "Tag", "digest"))
+def _is_image(slot: Slot) -> bool:
+    """Whether a place is an image by more than the end of its name."""
+    if not isinstance(slot, ParameterSlot) or not slot.form:
+        return True
+    return slot.form == "whole" and slot.is_complete
+
+
+def has_nameless_version(document: Document, path: Path, release: Mapping) -> bool:
+    """Whether a release sets a version of an image that nothing in it names.
+
+    Args:
+        document: The helmfile.
+        path: The release's path.
+        release: The release.
+
+    Returns:
+        True where it does by `set` or the like.
+    """
+    untold = any(one.keys and one.keys[-1] in CERTAIN for one in untold_of(release))
+    slots = given(document, path, release).slots
+    return untold or any(
+        isinstance(slot, ParameterSlot) and not slot.current.name and not slot.form
+        for slot in slots
+    )
+
+
+def says_nameless_version(values: Node) -> bool:
+    """Whether values have a version of an image that they don't name.
+
+    Args:
+        values: The values.
+
+    Returns:
+        True where they do.
+    """
+    return any(
+        not name_key(node) and any(isinstance(find_value(node, key), Scalar) for key in CERTAIN)
+        for _, node in _mappings((), values)
+    )
+
+
+def _joined(bases: list[Place]) -> Iterator[Parameter]:
+    """The parts that values give an image which others give parts of, too; the winning last."""
+    blocks = [dict(_mappings((), base.node)) for base in bases]
+    for index in range(len(bases) - 1, -1, -1):
+        base, others = bases[index], [block for block in blocks if block is not blocks[index]]
+        for keys, node in blocks[index].items():
+            if not any(keys in block for block in others):
+                continue
+            for part in PARTS:
+                value = find_value(node, part)
+                if isinstance(value, (Scalar, Mapping)):
+                    own = (*keys, part)
+                    path = (*base.path, *own)
+                    yield Parameter(path, node, parameter_name(own), own, value)
+
+
+def _mappings(keys: Path, node: Node | None) -> Iterator[tuple[Path, Mapping]]:
+    """The mappings in values that have a part of an image; Helm joins no lists."""
+    node = resolve(node) if node else None
+    if not isinstance(node, Mapping):
+        return
+    if any(isinstance(find_value(node, part), Scalar) for part in PARTS):
+        yield keys, node
+    for key, value in node.pairs:
+        name = resolve(key)
+        if isinstance(name, Scalar):
+            yield from _mappings((*keys, name.value), value)
+
+
+@dataclass(frozen=True)
+class _Release:
+    """What a release at a path sets, over its own values."""
+
+    document: Document
+    path: Path
+    bases: tuple[Place, ...]
+
+    def check(self, editor: Editor, slot: ParameterSlot, new: Reference) -> None:
+        """As `Lists.check` says: nothing is added to `set`, and a name in values stays."""
+        tag, digest = first_of(slot.block, TAG_KEYS), first_of(slot.block, DIGEST_KEYS)
+        if not (tag and new.tag) and not (digest and new.digest):
+            raise self._missing(editor, slot, "digest" if new.digest else "tag")
+        named = name_key(slot.block)
+        renamed = named and new.name != slot.current.name
+        if renamed and not any(part.keys[-1] == named for part in slot.parts):
+            raise editor.document.error(
+                f"the name of `{slot.label}` stands in the release's `values`.",
+                "Rename the image there first, or leave the new name out.",
+                slot.node,
+            )
+
+    def put(self, editor: Editor, part: Parameter, value: str) -> None:
+        """As `Lists.put` says."""
+        text = part.value.value if isinstance(part.value, Scalar) else ""
+        if self._list(part) == "set" and text != value and _TYPED.fullmatch(value):
+            raise editor.document.error(
+                f"Helm takes `{value}` in `set` for a number or the like, not for a text.",
+                "Move the item to `setString` in the config repository first.",
+                part.value,
+            )
+        editor.set(part.value, value)
+        if part.keys[-1] in DIGEST_KEYS and not value:
+            # helmfile passes over an item without a value: what it went before would count.
+            for base in self.bases:
+                block = mapping_at(base, part.keys[:-1])
+                below = first_of(block, DIGEST_KEYS) if block else None
+                if below is not None and below.value and below is not part.value:
+                    editor.set(below, "")
+
+    def append(
+        self,
+        editor: Editor,
+        slot: ParameterSlot,
+        name: str,
+        value: str,  # noqa: ARG002  (the signature is that of `Lists`)
+    ) -> None:
+        """As `Lists.append` says: there is none."""
+        raise self._missing(editor, slot, name.rpartition(".")[2])
+
+    def labels(self, part: Parameter) -> list[str]:
+        """As `Lists.labels` says: by its index, or by its name."""
+        listed = self._list(part)
+        if listed not in _LISTS:
+            return [format_path(part.path)]
+        name = part.name.replace("\\", "\\\\").replace("]", "\\]")
+        place = f"{format_path((*self.path, listed))}[name={name}]"
+        return [label + end for label in (format_path(part.path), place) for end in (".value", "")]
+
+    def again(self, file: Document) -> Given:
+        """As `Lists.again` says."""
+        place = node_at(file, self.path)
+        node = resolve(place.node) if place.node else None
+        return given(file, self.path, node) if isinstance(node, Mapping) else Given()
+
+    def _list(self, part: Parameter) -> str:
+        return str(part.path[len(self.path)])
+
+    def _missing(self, editor: Editor, slot: ParameterSlot, part: str) -> Exception:
+        return editor.document.error(
+            f"nothing beside `{slot.label}` sets the {part}.",
+            f"Add an item for the {part} that the chart reads, or give the image both.",
+            slot.node,
+        )

@@ -10,6 +10,8 @@ from gitops_promote.core.yaml.tree import Mapping, Node, Scalar
 
 # `${NAME}` and `$NAME` (Flux, OpenShift's Template, envsubst) and `$(NAME)` (kustomize, Tekton).
 _VARIABLE = re.compile(r"\$[({A-Za-z_]")
+# What helmfile has its `vals` read from elsewhere: `ref+SCHEME://…`.
+_REF = re.compile(r"\bref\+[A-Za-z][A-Za-z0-9+.-]*://")
 _SHOWN = 60
 
 
@@ -21,7 +23,7 @@ def filled_by(document: Document, node: Node) -> str:
         node: The value, no alias.
 
     Returns:
-        `template` or `variable`; empty where the value is one of its own.
+        `template`, `variable` or `reference`; empty where the value is one of its own.
     """
     # Without quotes, `{{ .Values.image }}` is a mapping to YAML, with a mapping as its key.
     if isinstance(node, Mapping):
@@ -29,6 +31,8 @@ def filled_by(document: Document, node: Node) -> str:
     text = node.value if isinstance(node, Scalar) else ""
     if "{{" in text:
         return "template"
+    if _REF.search(text):
+        return "reference"
     return "variable" if _VARIABLE.search(text) else ""
 
 
@@ -45,7 +49,11 @@ def refusal(document: Document, label: str, node: Node) -> FilledError:
     """
     text = node.value if isinstance(node, Scalar) else document.text[node.start : node.end]
     text = f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
-    if filled_by(document, node) == "template":
+    by = filled_by(document, node)
+    if by == "reference":
+        what = f"`{label}` holds `{text}`, which is read from elsewhere."
+        fix = "Change the version there, or write it out here in the config repository first."
+    elif by == "template":
         what = f"`{label}` holds `{text}`, which a template fills in."
         fix = (
             "Name the file that the template reads it from, such as a values file of the chart or "
