@@ -27,7 +27,7 @@ def find_places(
         The places, each once; one that is named goes before a glob's match.
 
     Raises:
-        PromoteError: As `targets.locate`.
+        PromoteError: As `locate.locate`.
     """
     snapshot.expect(likely_files(targets))
     # A file is asked for several times in a row.
