@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from posixpath import basename, dirname, normpath
 
 from gitops_promote.core.change import Edited
@@ -134,10 +135,13 @@ def kinds_of(path: str, document: Document, key: str = "") -> list[str]:
     Returns:
         The kinds, of which a file with several documents may be several; with a key the first one.
     """
-    found = [kind.name for kind in KINDS if kind.fits(path, document)]
-    own = [name for name in found if BY_NAME[name].file_names]
+    own = (kind.name for kind in KINDS if kind.file_names and kind.fits(path, document))
+    found = list(islice(own, 1))
+    if not found:
+        others = (kind for kind in KINDS if not kind.file_names)
+        found = [kind.name for kind in others if kind.fits(path, document)]
     # A values file is what nothing else is; with Flux's markers in it, they say what is promoted.
-    found = own[:1] or [name for name in found if name != "helm"] or found
+    found = [name for name in found if name != "helm"] or found
     if not key:
         return found
     return [name for name in found if BY_NAME[name].answers(document, key)][:1] or found[-1:]

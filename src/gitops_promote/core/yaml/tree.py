@@ -46,12 +46,13 @@ class Scalar(Node):
 class Mapping(Node):
     """A mapping: its pairs in order, duplicates included.
 
-    `ranked` is what `by_name` keeps here.
+    `ranked` is what `by_name` keeps here, `folded` its keys in lower case.
     """
 
     flow: bool = False
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
     ranked: dict[str, tuple[Node, Node]] | None = None
+    folded: frozenset[str] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -136,7 +137,12 @@ def find_value(mapping: Mapping, key: str, *, fold: bool = False) -> Node | None
     Returns:
         The value, or None where neither the mapping nor one merged into it has the key.
     """
-    pair = _first_of(_pairs_by_rank(mapping), key, fold=True) if fold else by_name(mapping).get(key)
+    if not fold:
+        pair = by_name(mapping).get(key)
+    elif key.lower() not in _folded(mapping):
+        return None  # most keys of a kustomization are not there, and all are asked for
+    else:
+        pair = _first_of(_pairs_by_rank(mapping), key, fold=True)
     return resolve(pair[1]) if pair else None
 
 
@@ -155,6 +161,12 @@ def by_name(mapping: Mapping) -> dict[str, tuple[Node, Node]]:
         if "<<" in mapping.ranked:
             mapping.ranked = _last_by_name(list(_pairs_by_rank(mapping))[::-1])
     return mapping.ranked
+
+
+def _folded(mapping: Mapping) -> frozenset[str]:
+    if mapping.folded is None:
+        mapping.folded = frozenset(map(str.lower, by_name(mapping)))
+    return mapping.folded
 
 
 def layers(mapping: Mapping) -> Iterator[list[tuple[Node, Node]]]:
